@@ -1,0 +1,143 @@
+/* Object caches: see depot.h. */
+#include "base/depot.h"
+
+#include "base/base.h"
+
+static struct weft__free *pop(struct weft__magazine *magazine)
+{
+    struct weft__free *object = magazine->top;
+    if (object) {
+        magazine->top = object->next;
+        magazine->count--;
+    }
+    return object;
+}
+
+void weft__depot_init(struct weft__depot *depot, const struct weft__depot_ops *ops)
+{
+    *depot = (struct weft__depot){.ops = ops};
+}
+
+/* Puts a magazine to rest. Lock held. */
+static void give(struct weft__depot *depot, struct weft__magazine *magazine)
+{
+    if (!magazine->count)
+        return;
+    magazine->top->magazine = depot->magazines;
+    depot->magazines = magazine->top;
+    depot->idle += magazine->count;
+    if (depot->ops->rest)
+        depot->ops->rest(depot, magazine, depot->idle);
+    *magazine = (struct weft__magazine){0};
+}
+
+/* Fills an empty magazine from the depot, growing it if need be. Lock held. */
+static int take(struct weft__depot *depot, struct weft__magazine *magazine)
+{
+    if (depot->magazines) {
+        struct weft__free *first = depot->magazines;
+        depot->magazines = first->magazine;
+        unsigned count = 0;
+        for (struct weft__free *object = first; object; object = object->next)
+            count++;
+        *magazine = (struct weft__magazine){first, count};
+        depot->idle -= count;
+        return 0;
+    }
+    if (depot->loose.count) {
+        *magazine = depot->loose;
+        depot->loose = (struct weft__magazine){0};
+        return 0;
+    }
+    return depot->ops->grow(depot, magazine);
+}
+
+static WEFT__NOINLINE struct weft__free *get_slow(struct weft__depot *depot,
+                                                  struct weft__cache *cache)
+{
+    if (cache) {
+        if (cache->spare.count) {
+            cache->hot = cache->spare;
+            cache->spare = (struct weft__magazine){0};
+        } else {
+            weft__lock(&depot->lock);
+            int rc = take(depot, &cache->hot);
+            weft__unlock(&depot->lock);
+            if (rc < 0)
+                return NULL;
+        }
+        cache->out++;
+        return pop(&cache->hot);
+    }
+    weft__lock(&depot->lock);
+    struct weft__free *object = NULL;
+    if (depot->loose.count || take(depot, &depot->loose) == 0) {
+        object = pop(&depot->loose);
+        depot->out++;
+    }
+    weft__unlock(&depot->lock);
+    return object;
+}
+
+struct weft__free *weft__depot_get(struct weft__depot *depot, struct weft__cache *cache)
+{
+    struct weft__free *object = cache ? pop(&cache->hot) : NULL;
+    if (WEFT__LIKELY(object != NULL)) {
+        cache->out++;
+        return object;
+    }
+    return get_slow(depot, cache);
+}
+
+static void put_uncached(struct weft__depot *depot, struct weft__free *object)
+{
+    weft__lock(&depot->lock);
+    weft__magazine_push(&depot->loose, object);
+    if (depot->loose.count == WEFT__MAGAZINE)
+        give(depot, &depot->loose);
+    depot->out--;
+    bool last = depot->closed && depot->out == 0;
+    weft__unlock(&depot->lock);
+    if (last)
+        depot->ops->destroy(depot);
+}
+
+void weft__depot_put(struct weft__depot *depot, struct weft__cache *cache,
+                     struct weft__free *object)
+{
+    if (!cache) {
+        put_uncached(depot, object);
+        return;
+    }
+    if (WEFT__UNLIKELY(cache->hot.count == WEFT__MAGAZINE)) {
+        if (cache->spare.count) {
+            weft__lock(&depot->lock);
+            give(depot, &cache->spare);
+            weft__unlock(&depot->lock);
+        }
+        cache->spare = cache->hot;
+        cache->hot = (struct weft__magazine){0};
+    }
+    weft__magazine_push(&cache->hot, object);
+    cache->out--;
+}
+
+void weft__depot_flush(struct weft__depot *depot, struct weft__cache *cache)
+{
+    weft__lock(&depot->lock);
+    give(depot, &cache->hot);
+    give(depot, &cache->spare);
+    depot->out += cache->out;
+    cache->out = 0;
+    weft__unlock(&depot->lock);
+}
+
+void weft__depot_close(struct weft__depot *depot)
+{
+    weft__lock(&depot->lock);
+    depot->closed = true;
+    bool last = depot->out == 0;
+    weft__unlock(&depot->lock);
+    if (last)
+        depot->ops->destroy(depot);
+}

@@ -1,0 +1,414 @@
+/*
+ * The worker: its loop, what it runs next, and how it goes to sleep.
+ *
+ * One turn at home: look at driver, timers and the inject queue if it is time; run a task, and all
+ * that fibers choose after it; without a task search; without success sleep.
+ */
+#include "scheduler/scheduler.h"
+
+#include "platform/system.h"
+
+enum {
+    SLOT_RUNS = 3, /* tasks in a row from the slot, before the queue gets a turn */
+    BUDGET = 128,  /* operations a task may do before it must yield */
+    BATCH = 128,   /* most tasks taken from the inject queue at once */
+};
+
+static struct weft__worker *worker_of(struct weft__carrier *carrier)
+{
+    return weft__container(carrier, struct weft__worker, carrier);
+}
+
+struct weft__worker *weft__worker_of(const struct weft__scheduler *scheduler)
+{
+    struct weft__carrier *carrier = weft__carrier();
+    if (!carrier)
+        return NULL;
+    struct weft__worker *worker = worker_of(carrier);
+    return worker->scheduler == scheduler ? worker : NULL;
+}
+
+/* ---- queues ---- */
+
+static bool has_queued(const struct weft__worker *worker)
+{
+    return worker->fifo.count || weft__ring_length(&worker->ring);
+}
+
+/* The ring is full: the task goes to the inject queue, with the younger half of the ring. */
+static WEFT__COLD void push_overflow(struct weft__worker *worker, struct weft_task *task)
+{
+    struct weft__chain chain = {0};
+    if (!weft__ring_overflow(&worker->ring, &chain) && weft__ring_push(&worker->ring, task))
+        return; /* a thief has made room */
+    weft__chain_append(&chain, task);
+    weft__inject_push(&worker->scheduler->inject, &chain);
+    weft__count(&worker->counters.overflows, 1);
+}
+
+/* To the tail, waking nobody. */
+static void queue(struct weft__worker *worker, struct weft_task *task)
+{
+    if (worker->scheduler->config.single)
+        weft__chain_append(&worker->fifo, task);
+    else if (WEFT__UNLIKELY(!weft__ring_push(&worker->ring, task)))
+        push_overflow(worker, task);
+}
+
+static void notify(struct weft__worker *worker)
+{
+    if (worker->scheduler->config.workers > 1 && !worker->searching &&
+        weft__idle_notify(&worker->scheduler->idle))
+        weft__count(&worker->counters.wakes, 1);
+}
+
+void weft__worker_push_tail(struct weft__worker *worker, struct weft_task *task)
+{
+    queue(worker, task);
+    notify(worker);
+}
+
+void weft__worker_push(struct weft__worker *worker, struct weft_task *task)
+{
+    if (worker->scheduler->config.disable_slot) {
+        weft__worker_push_tail(worker, task);
+        return;
+    }
+    struct weft_task *displaced = worker->slot;
+    worker->slot = task;
+    /* Filling an empty slot wakes nobody: its owner is about to take it. */
+    if (displaced)
+        weft__worker_push_tail(worker, displaced);
+}
+
+void weft__schedule(struct weft_task *task)
+{
+    struct weft__worker *worker = weft__worker_of(task->scheduler);
+    if (worker)
+        weft__worker_push(worker, task);
+    else
+        weft__inject_foreign(task->scheduler, task);
+}
+
+static struct weft_task *pop_queue(struct weft__worker *worker)
+{
+    if (worker->scheduler->config.single)
+        return weft__chain_take(&worker->fifo);
+    return weft__ring_pop(&worker->ring);
+}
+
+/* The next task of our own: the slot's, but not too often in a row, else the queue's oldest. */
+static struct weft_task *take_own(struct weft__worker *worker)
+{
+    struct weft_task *task = worker->slot;
+    if (task) {
+        worker->slot = NULL;
+        if (worker->slot_runs < SLOT_RUNS && worker->carrier.budget > 0) {
+            worker->slot_runs++; /* and it shares the budget of the one before it */
+            return task;
+        }
+        queue(worker, task);
+    }
+    task = pop_queue(worker);
+    worker->slot_runs = 0;
+    worker->carrier.budget = BUDGET;
+    return task;
+}
+
+/* Our share of the inject queue, up to `limit`: one to run now, the others to our queue. */
+static struct weft_task *take_injected(struct weft__worker *worker, uint32_t limit)
+{
+    struct weft__scheduler *scheduler = worker->scheduler;
+    uint32_t share = weft__inject_length(&scheduler->inject) / scheduler->config.workers + 1;
+    if (share > limit)
+        share = limit;
+    struct weft__chain chain = weft__inject_take(&scheduler->inject, share);
+    struct weft_task *first = weft__chain_take(&chain);
+    for (struct weft_task *task; (task = weft__chain_take(&chain));)
+        queue(worker, task);
+    return first;
+}
+
+/* ---- driver and timers ---- */
+
+/* Queues what an engine or the wheel has made runnable: in order, at the tail, waking nobody. */
+static void queue_list(struct weft__worker *worker, struct weft__wake_list *list)
+{
+    for (struct weft_task *task = list->first, *next; task; task = next) {
+        next = task->next;
+        if (task->scheduler == worker->scheduler)
+            queue(worker, task);
+        else
+            weft__schedule(task);
+    }
+    *list = (struct weft__wake_list){0};
+}
+
+static void expire_timers(struct weft__worker *worker)
+{
+    if (weft__wheel_is_empty(&worker->wheel))
+        return;
+    uint64_t now = weft__clock_now();
+    if (!weft__wheel_is_due(&worker->wheel, now))
+        return;
+    struct weft__wake_list list = {0};
+    weft__wheel_expire(&worker->wheel, now, &list);
+    queue_list(worker, &list);
+}
+
+/* Hands out fetched events. The driver is ours. */
+static void dispatch(struct weft__worker *worker, int count)
+{
+    struct weft__driver *driver = worker->scheduler->driver;
+    weft__count(&worker->counters.turns, 1);
+    if (count == 0)
+        return;
+    struct weft__wake_list list = {0};
+    weft__count(&driver->events, (uint64_t)count);
+    driver->engine->ops->dispatch(driver->engine, count, &list);
+    queue_list(worker, &list);
+}
+
+/* A look at the driver without waiting, unless nothing is registered or somebody else has it. */
+static void poll_driver(struct weft__worker *worker)
+{
+    struct weft__driver *driver = worker->scheduler->driver;
+    if (weft__load(&driver->registered, relaxed) == 0 || !weft__driver_try_own(driver))
+        return;
+    dispatch(worker, driver->engine->ops->wait(driver->engine, 0));
+    weft__driver_disown(driver);
+}
+
+static void maintain(struct weft__worker *worker)
+{
+    poll_driver(worker);
+    expire_timers(worker);
+    if (has_queued(worker))
+        notify(worker); /* pushes that woke nobody: events, timers, yields */
+}
+
+/* ---- what to run next ---- */
+
+static bool is_at(uint32_t tick, uint32_t mark)
+{
+    return (int32_t)(tick - mark) >= 0;
+}
+
+static uint32_t earlier(uint32_t a, uint32_t b)
+{
+    return is_at(a, b) ? b : a;
+}
+
+struct weft_task *weft__carrier_next(struct weft__carrier *carrier)
+{
+    struct weft__worker *worker = worker_of(carrier);
+    if (WEFT__UNLIKELY(is_at(worker->tick, worker->home_at)))
+        return NULL;
+    struct weft_task *task = take_own(worker);
+    if (task) {
+        worker->tick++;
+        weft__count(&worker->counters.polls, 1);
+    }
+    return task;
+}
+
+bool weft__carrier_has_more(struct weft__carrier *carrier)
+{
+    struct weft__worker *worker = worker_of(carrier);
+    worker->tick++; /* a lone yielder gets home, too */
+    return worker->slot || has_queued(worker) || is_at(worker->tick, worker->home_at);
+}
+
+void weft__carrier_requeue(struct weft__carrier *carrier, struct weft_task *task)
+{
+    queue(worker_of(carrier), task);
+}
+
+void weft__carrier_ended(struct weft__carrier *carrier)
+{
+    _Atomic uint64_t *ended = &worker_of(carrier)->counters.ended;
+    /* Release: with the task's end go its spawns, for weft__scheduler_is_empty. */
+    weft__store(ended, weft__load(ended, relaxed) + 1, release);
+}
+
+void weft__carrier_exhausted(struct weft__carrier *carrier)
+{
+    weft__count(&worker_of(carrier)->counters.forced_yields, 1);
+}
+
+/* At home: what is due, then the next task from anywhere but other workers. */
+static struct weft_task *next_at_home(struct weft__worker *worker)
+{
+    const struct weft__scheduler_config *config = &worker->scheduler->config;
+    struct weft_task *task = NULL;
+    uint32_t tick = ++worker->tick;
+    if (is_at(tick, worker->event_at)) {
+        worker->event_at = tick + config->event_interval;
+        maintain(worker);
+    }
+    if (is_at(tick, worker->inject_at)) {
+        worker->inject_at = tick + config->inject_interval;
+        /* As many as we have just run of our own, so that neither queue starves the other. */
+        uint32_t limit = config->inject_interval < BATCH ? config->inject_interval : BATCH;
+        task = take_injected(worker, limit);
+    }
+    worker->home_at = earlier(worker->event_at, worker->inject_at);
+    if (!task)
+        task = take_own(worker);
+    if (!task)
+        task = take_injected(worker, BATCH);
+    worker->carrier.budget = BUDGET;
+    return task;
+}
+
+/* ---- searching ---- */
+
+static struct weft_task *steal(struct weft__worker *worker)
+{
+    struct weft__scheduler *scheduler = worker->scheduler;
+    unsigned count = scheduler->config.workers;
+    unsigned start = weft__random_below(&worker->random, count);
+    for (unsigned i = 0; i < count; i++) {
+        struct weft__worker *victim = &scheduler->workers[(start + i) % count];
+        if (victim == worker)
+            continue;
+        uint32_t moved = 0;
+        struct weft_task *task = weft__ring_steal(&victim->ring, &worker->ring, &moved);
+        if (task) {
+            weft__count(&worker->counters.steals, 1);
+            weft__count(&worker->counters.stolen, moved);
+            return task;
+        }
+    }
+    return take_injected(worker, BATCH);
+}
+
+static struct weft_task *search(struct weft__worker *worker)
+{
+    struct weft__scheduler *scheduler = worker->scheduler;
+    if (scheduler->config.workers == 1)
+        return NULL;
+    if (!worker->searching && !weft__idle_begin_search(&scheduler->idle, worker))
+        return NULL;
+    return steal(worker);
+}
+
+static void found(struct weft__worker *worker)
+{
+    worker->woken = false;
+    if (worker->searching)
+        weft__idle_end_search(&worker->scheduler->idle, worker);
+}
+
+/* ---- sleeping ---- */
+
+/* The last look before sleep, after lying down: is there anything that a waker may have missed? */
+static bool sees_work(const struct weft__worker *worker)
+{
+    const struct weft__scheduler *scheduler = worker->scheduler;
+    if (weft__inject_length(&scheduler->inject) || weft__load(&scheduler->stopping, relaxed))
+        return true;
+    for (unsigned i = 0; i < scheduler->config.workers; i++)
+        if (weft__ring_length(&scheduler->workers[i].ring))
+            return true;
+    return false;
+}
+
+/* Sleeps in the driver, which is ours. The number of events fetched. */
+static int sleep_in_driver(struct weft__worker *worker, uint64_t deadline)
+{
+    struct weft__engine *engine = worker->scheduler->driver->engine;
+    uint32_t bed = WEFT__BED_EMPTY;
+    int count = 0;
+    /* Acquire and release: see weft__idle_wake, with which this and the swap below pair. */
+    if (weft__cas(&worker->bed, &bed, WEFT__BED_DRIVER, acq_rel, acquire))
+        count = engine->ops->wait(engine, deadline);
+    weft__swap(&worker->bed, WEFT__BED_EMPTY, acq_rel);
+    return count;
+}
+
+static void sleep_in_bed(struct weft__worker *worker, uint64_t deadline)
+{
+    uint32_t bed = WEFT__BED_EMPTY;
+    if (weft__cas(&worker->bed, &bed, WEFT__BED_FUTEX, acq_rel, acquire))
+        while (weft__futex_wait(&worker->bed, WEFT__BED_FUTEX, deadline) &&
+               weft__load(&worker->bed, relaxed) == WEFT__BED_FUTEX)
+            continue;
+    weft__swap(&worker->bed, WEFT__BED_EMPTY, acq_rel);
+}
+
+static void doze(struct weft__worker *worker)
+{
+    struct weft__scheduler *scheduler = worker->scheduler;
+    uint64_t deadline = weft__wheel_next(&worker->wheel);
+    weft__count(&worker->counters.parks, 1);
+    if (weft__driver_try_own(scheduler->driver)) {
+        int count = sleep_in_driver(worker, deadline);
+        /* Up before handing out events: else each would find a sleeper to wake, ourselves. */
+        weft__idle_get_up(&scheduler->idle, worker);
+        dispatch(worker, count);
+        weft__driver_disown(scheduler->driver);
+    } else {
+        sleep_in_bed(worker, deadline);
+        weft__idle_get_up(&scheduler->idle, worker);
+    }
+    expire_timers(worker);
+    if (has_queued(worker) && weft__ring_length(&worker->ring) > 1)
+        notify(worker); /* more than we take ourselves; a searcher notifies when it stops */
+}
+
+/* Tells a shutdown that waits for the tasks to end that there is one dry worker. */
+static void tell_dry(struct weft__scheduler *scheduler)
+{
+    if (weft__load(&scheduler->closing, relaxed)) {
+        weft__add(&scheduler->drained, 1, release);
+        weft__futex_wake(&scheduler->drained, 1);
+    }
+}
+
+static void lie_down_and_sleep(struct weft__worker *worker)
+{
+    struct weft__scheduler *scheduler = worker->scheduler;
+    if (worker->woken) {
+        worker->woken = false;
+        weft__count(&worker->counters.wakes_useless, 1);
+    }
+    tell_dry(scheduler);
+    weft__idle_lie_down(&scheduler->idle, worker);
+    if (sees_work(worker))
+        weft__idle_get_up(&scheduler->idle, worker);
+    else
+        doze(worker);
+}
+
+/* ---- the loop ---- */
+
+void weft__worker_run(struct weft__worker *worker, bool (*done)(struct weft__worker *, void *),
+                      void *context)
+{
+    while (!done(worker, context)) {
+        struct weft_task *task = next_at_home(worker);
+        if (!task)
+            task = search(worker);
+        if (!task) {
+            lie_down_and_sleep(worker);
+            continue;
+        }
+        found(worker);
+        weft__count(&worker->counters.polls, 1);
+        weft__carrier_run(&worker->carrier, task);
+    }
+}
+
+void weft__worker_enter(struct weft__worker *worker)
+{
+    weft__san_thread(&worker->carrier.home_san);
+    weft__thread()->carrier = &worker->carrier;
+}
+
+void weft__worker_leave(struct weft__worker *worker)
+{
+    if (worker->searching)
+        weft__idle_end_search(&worker->scheduler->idle, worker);
+    weft__thread()->carrier = NULL;
+}

@@ -1,0 +1,122 @@
+/* The wait protocol: see wait.h. */
+#include "task/wait.h"
+
+#include <errno.h>
+
+#include "base/base.h"
+#include "platform/park.h"
+#include "task/carrier.h"
+#include "task/task.h"
+
+bool weft__wait_fire(struct weft__waiter *waiter, uint32_t code, struct weft__wake_list *list)
+{
+    /*
+     * Sequentially consistent for cancellation's sake (wait.h); for the other sources acquire and
+     * release would do: acquire of PARKED, so that the saved registers are seen by whoever resumes
+     * the task through us; release of what the source has written for the waiter.
+     */
+    bool thread = waiter->kind == WEFT__THREAD; /* once it is fired it may be gone */
+    uint32_t word = weft__load(&waiter->word, seq_cst);
+    do {
+        uint32_t phase = word & WEFT__PHASE;
+        if (phase != WEFT__ARMED && phase != WEFT__PARKED)
+            return false;
+        if (code == WEFT__WHY_CANCEL && word & WEFT__SHIELDED)
+            return false;
+    } while (!weft__cas(&waiter->word, &word, WEFT__FIRED | code << WEFT__CODE_SHIFT, seq_cst,
+                        seq_cst));
+
+    if (thread) {
+        weft__futex_wake(&waiter->word, 1);
+    } else if ((word & WEFT__PHASE) == WEFT__PARKED) {
+        struct weft_task *task = weft__task_of(waiter);
+        task->next = NULL;
+        if (list->first)
+            list->last->next = task;
+        else
+            list->first = task;
+        list->last = task;
+    }
+    return true;
+}
+
+void weft__wake(struct weft__wake_list *list)
+{
+    struct weft_task *task = list->first;
+    *list = (struct weft__wake_list){0};
+    while (task) {
+        struct weft_task *next = task->next; /* it may run, and end, as soon as it is scheduled */
+        weft__schedule(task);
+        task = next;
+    }
+}
+
+void weft__park_finish(struct weft_task *task)
+{
+    uint32_t word = weft__load(&task->waiter.word, relaxed);
+    /*
+     * Release: the registers just saved, for whoever fires. Sequentially consistent, and before the
+     * look at the state: see "Cancellation" in wait.h.
+     */
+    if ((word & WEFT__PHASE) == WEFT__ARMED &&
+        weft__cas(&task->waiter.word, &word, (word & WEFT__SHIELDED) | WEFT__PARKED, seq_cst,
+                  acquire)) {
+        /*
+         * From here on the task may run elsewhere, end, and its memory serve another task of the
+         * runtime. That is harmless: whoever lives here now, if it is cancelled it is right to
+         * fire its wait with that.
+         */
+        struct weft__wake_list list = {0};
+        if (WEFT__UNLIKELY(weft__load(&task->state, seq_cst) & WEFT__CANCELLED) &&
+            weft__wait_fire(&task->waiter, WEFT__WHY_CANCEL, &list))
+            weft__wake(&list);
+        return;
+    }
+    weft__schedule(task); /* fired on its way out, and by rule 3 ours to requeue */
+}
+
+static uint32_t thread_park(struct weft__waiter *waiter, uint64_t deadline)
+{
+    for (;;) {
+        uint32_t word = weft__load(&waiter->word, acquire);
+        if ((word & WEFT__PHASE) == WEFT__FIRED)
+            return word;
+        if (!weft__futex_wait(&waiter->word, word, deadline)) {
+            uint32_t fired = WEFT__FIRED | WEFT__WHY_TIMER << WEFT__CODE_SHIFT;
+            if (weft__cas(&waiter->word, &word, fired, acquire, acquire))
+                return fired;
+        }
+    }
+}
+
+uint32_t weft__wait_park(struct weft__waiter *waiter, uint64_t deadline)
+{
+    uint32_t word;
+    if (waiter->kind == WEFT__THREAD) {
+        word = thread_park(waiter, deadline);
+    } else {
+        weft__assert(deadline == UINT64_MAX);
+        weft__fiber_park(weft__carrier());
+        word = weft__load(&waiter->word, relaxed); /* ordered by the hand-over that resumed us */
+    }
+    weft__wait_end(waiter);
+    uint32_t code = word >> WEFT__CODE_SHIFT;
+    if (code == WEFT__WHY_CANCEL)
+        waiter->cancel_seen = true;
+    return code;
+}
+
+struct weft__waiter *weft__wait_self(int *rc)
+{
+    struct weft_task *task = weft__task_current();
+    if (!task || task->waiter.kind != WEFT__FIBER) {
+        *rc = -EPERM;
+        return NULL;
+    }
+    if (WEFT__UNLIKELY(weft__task_is_cancelled(task))) {
+        task->waiter.cancel_seen = true;
+        *rc = -ECANCELED;
+        return NULL;
+    }
+    return &task->waiter;
+}
