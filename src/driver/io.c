@@ -217,9 +217,13 @@ static bool came_short(const struct weft__op *op, ssize_t n)
     }
 }
 
+/* Only a fiber may take it for granted: others do not wait for the edge that would deny it. */
 static bool is_drained(const struct weft__io *io, const struct weft__io_side *side, uint32_t seen)
 {
-    return weft__load(&side->drained, relaxed) == seen && weft__load(&io->trust_short, relaxed);
+    if (weft__load(&side->drained, relaxed) != seen || !weft__load(&io->trust_short, relaxed))
+        return false;
+    const struct weft_task *task = weft__task_current();
+    return task && task->waiter.kind == WEFT__FIBER;
 }
 
 ssize_t weft__io_run(struct weft__io *io, struct weft__op *op)

@@ -28,7 +28,7 @@ void weft__switch(void **save, void *load);
 void *weft__context_make(void *bottom, void *top, void (*entry)(void));
 
 /* Whether the switch is in assembly: the two CPUs that have it, unless the build says otherwise. */
-#if (defined(__x86_64__) || defined(__aarch64__)) && defined(__LP64__) && \
+#if (defined(__x86_64__) || defined(__aarch64__)) && defined(__LP64__) &&                          \
     !defined(WEFT_SWITCH_UCONTEXT)
 #define WEFT__SWITCH_ASSEMBLY 1
 #else

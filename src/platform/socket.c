@@ -66,8 +66,11 @@ ssize_t weft__sys_send(int fd, const void *data, size_t size)
     return RESTART(send(fd, data, size, MSG_NOSIGNAL));
 }
 
-/* A message of the vectors; the kernel refuses more than IOV_MAX, where readv's users expect less
- * to be transferred. sendmsg only reads through the pointer, for which its type has no const. */
+/*
+ * A message of the vectors. The kernel would refuse more than IOV_MAX of them; the first IOV_MAX
+ * are a short transfer, which callers know. sendmsg only reads through the pointer that is not
+ * const.
+ */
 static struct msghdr message_of(const struct iovec *vector, int count)
 {
     return (struct msghdr){
@@ -131,6 +134,7 @@ int weft__sys_peer_address(int fd, struct sockaddr_storage *address, socklen_t *
 void weft__sys_close(int fd)
 {
     int saved = errno;
-    close(fd); /* never again after EINTR: on Linux the number is free and may be another's by now */
+    /* Never again after EINTR: on Linux the number is free by then, and may be another's. */
+    close(fd);
     errno = saved;
 }

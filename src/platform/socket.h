@@ -21,8 +21,9 @@ int weft__sys_accept(int fd);
 int weft__sys_connect(int fd, const struct sockaddr *address, socklen_t length); /* -EINPROGRESS */
 ssize_t weft__sys_recv(int fd, void *buffer, size_t size);
 ssize_t weft__sys_send(int fd, const void *data, size_t size);
-ssize_t weft__sys_recvv(int fd, const struct iovec *vector, int count); /* count capped at IOV_MAX */
-ssize_t weft__sys_sendv(int fd, const struct iovec *vector, int count); /* likewise */
+/* Only the first IOV_MAX of `count` vectors count. */
+ssize_t weft__sys_recvv(int fd, const struct iovec *vector, int count);
+ssize_t weft__sys_sendv(int fd, const struct iovec *vector, int count);
 int weft__sys_shutdown_write(int fd);
 int weft__sys_setsockopt(int fd, int level, int name, int value);
 int weft__sys_socket_error(int fd); /* SO_ERROR, negated */

@@ -1,8 +1,8 @@
 /*
  * Contract: memory for fiber stacks.
  *
- * Stacks come in slabs: one private, no-reserve mapping without huge pages that holds `count` stacks
- * of `size` bytes each. The lowest page of each is its guard: the stack's usable part is
+ * Stacks come in slabs: one private, no-reserve mapping without huge pages that holds `count`
+ * stacks of `size` bytes each. The lowest page of each is its guard: the stack's usable part is
  * [base + page, base + size). Guards are made with MADV_GUARD_INSTALL where that demonstrably works
  * (checked once, by letting the kernel write to one; qemu-user accepts the call and does nothing),
  * else with mprotect, whose failure (the map count) is a failure of weft__stack_guard.
@@ -20,7 +20,7 @@ size_t weft__page_size(void);
 int weft__stack_map(size_t bytes, void **base);
 void weft__stack_unmap(void *base, size_t bytes);
 
-/* Makes the page at `base` a guard. 0 or -ENOMEM. Done once a stack, when it is first handed out. */
+/* Makes the page at `base` a guard. 0 or -ENOMEM. Done once a stack, when first handed out. */
 int weft__stack_guard(void *base);
 
 /* Gives the whole pages inside [from, to) back to the system; they read as zeros afterwards. */

@@ -100,11 +100,12 @@ weft__switch:
  * Where a new context starts, by the `ret` above: sp is a multiple of 16, fp is 0 and x19 holds the
  * function to call. The undefined lr tells unwinders that there is no caller.
  *
- * The nop stands inside the unwind range on purpose: in a context that has not run yet, unwinders
- * look up "return address - 1", which must not fall into the function before.
+ * The nop is never executed. In a context that has not run yet, unwinders look up "return address
+ * - 1", which must be in here and not in the function before.
  */
         .p2align 4
-        .type   weft__context_start, %function
+        .type   weft__context_bottom, %function
+weft__context_bottom:
         .cfi_startproc
         .cfi_undefined x30
         nop
@@ -114,7 +115,7 @@ weft__context_start:
         blr     x19
         brk     #0
         .cfi_endproc
-        .size   weft__context_start, . - weft__context_start
+        .size   weft__context_bottom, . - weft__context_bottom
 
 /*
  * This code works under branch target identification (BTI). It must not claim GCS, the guarded

@@ -30,8 +30,8 @@ unsigned weft__cpu_quota_find(const char *cgroup, const char *mountinfo);
 
 /*
  * Starts a thread with every signal blocked that can be, except those that a fault raises, named
- * `name` (cut to 15 bytes), with `stack_size` bytes of stack (0: default) and a timer slack of 1 ns.
- * 0 or a negative errno (-EAGAIN, -EINVAL).
+ * `name` (cut to 15 bytes), with `stack_size` bytes of stack (0: default) and a timer slack of
+ * 1 ns. 0 or a negative errno (-EAGAIN, -EINVAL).
  */
 int weft__thread_start(pthread_t *thread, const char *name, size_t stack_size,
                        void *(*body)(void *), void *arg);

@@ -39,30 +39,6 @@ void weft__chain_join(struct weft__chain *chain, struct weft__chain *more)
     *more = (struct weft__chain){0};
 }
 
-bool weft__ring_push(struct weft__ring *ring, struct weft_task *task)
-{
-    uint32_t tail = weft__load(&ring->tail, relaxed);
-    /* Acquire: thieves are done with the slots that the head has passed. */
-    if (tail - weft__load(&ring->head, acquire) >= SIZE)
-        return false;
-    weft__store(&ring->slots[tail & MASK], task, relaxed);
-    weft__store(&ring->tail, tail + 1, release); /* publishes the slot, and the task itself */
-    return true;
-}
-
-struct weft_task *weft__ring_pop(struct weft__ring *ring)
-{
-    uint32_t tail = weft__load(&ring->tail, relaxed);
-    uint32_t head = weft__load(&ring->head, relaxed);
-    while (head != tail) {
-        struct weft_task *task = weft__load(&ring->slots[head & MASK], relaxed);
-        /* Release: pairs with push's acquire. The task itself is the owner's own writing. */
-        if (weft__cas(&ring->head, &head, head + 1, release, relaxed))
-            return task;
-    }
-    return NULL;
-}
-
 bool weft__ring_overflow(struct weft__ring *ring, struct weft__chain *chain)
 {
     uint32_t tail = weft__load(&ring->tail, relaxed);

@@ -40,10 +40,39 @@ struct weft_task *weft__chain_take(struct weft__chain *chain);
 void weft__chain_join(struct weft__chain *chain, struct weft__chain *more);
 
 /* Owner. False when full. */
-bool weft__ring_push(struct weft__ring *ring, struct weft_task *task);
+static inline bool weft__ring_push(struct weft__ring *ring, struct weft_task *task)
+{
+    uint32_t tail = weft__load(&ring->tail, relaxed);
+    /* Acquire: thieves are done with the slots that the head has passed. */
+    if (tail - weft__load(&ring->head, acquire) >= WEFT__RING_SIZE)
+        return false;
+    weft__store(&ring->slots[tail & (WEFT__RING_SIZE - 1)], task, relaxed);
+    weft__store(&ring->tail, tail + 1, release); /* publishes the slot, and the task itself */
+    return true;
+}
 
 /* Owner. The oldest, or NULL. */
-struct weft_task *weft__ring_pop(struct weft__ring *ring);
+static inline struct weft_task *weft__ring_pop(struct weft__ring *ring)
+{
+    uint32_t tail = weft__load(&ring->tail, relaxed);
+    uint32_t head = weft__load(&ring->head, relaxed);
+    while (head != tail) {
+        struct weft_task *task = weft__load(&ring->slots[head & (WEFT__RING_SIZE - 1)], relaxed);
+        /* Release: pairs with push's acquire. The task itself is the owner's own writing. */
+        if (weft__cas(&ring->head, &head, head + 1, release, relaxed))
+            return task;
+    }
+    return NULL;
+}
+
+/* Owner. What stands `ahead` places behind the oldest, if that many are there; a hint. */
+static inline struct weft_task *weft__ring_peek(struct weft__ring *ring, uint32_t ahead)
+{
+    uint32_t at = weft__load(&ring->head, relaxed) + ahead;
+    if ((int32_t)(weft__load(&ring->tail, relaxed) - at) <= 0)
+        return NULL;
+    return weft__load(&ring->slots[at & (WEFT__RING_SIZE - 1)], relaxed);
+}
 
 /*
  * Owner, of a full ring: takes the younger half out, to `chain`. False when a thief has made room

@@ -12,6 +12,8 @@ static void worker_init(struct weft__worker *worker, struct weft__scheduler *sch
     const struct weft__scheduler_config *config = &scheduler->config;
     worker->scheduler = scheduler;
     worker->index = index;
+    worker->single = config->single;
+    worker->no_slot = config->disable_slot;
     worker->event_at = config->event_interval;
     worker->inject_at = config->inject_interval;
     /* An odd multiplier spreads neighbouring indices over different sequences; never zero. */
@@ -63,7 +65,7 @@ void weft__scheduler_fini(struct weft__scheduler *scheduler)
 
 void weft__scheduler_abort_all(struct weft__scheduler *scheduler)
 {
-    weft__task_each(scheduler->memory, weft_abort);
+    weft__task_each(scheduler->memory, weft__task_cancel_slot);
 }
 
 /*

@@ -44,6 +44,8 @@ struct weft__worker {
     /* ---- the worker's own ---- */
     struct weft__scheduler *scheduler;
     unsigned index;
+    bool single;  /* copies of the config's, close at hand */
+    bool no_slot;
     struct weft_task *slot; /* to run next; nobody else sees it */
     unsigned slot_runs;     /* in a row */
     uint32_t tick;          /* one a task run */

@@ -49,7 +49,7 @@ static WEFT__COLD void push_overflow(struct weft__worker *worker, struct weft_ta
 /* To the tail, waking nobody. */
 static void queue(struct weft__worker *worker, struct weft_task *task)
 {
-    if (worker->scheduler->config.single)
+    if (worker->single)
         weft__chain_append(&worker->fifo, task);
     else if (WEFT__UNLIKELY(!weft__ring_push(&worker->ring, task)))
         push_overflow(worker, task);
@@ -70,7 +70,7 @@ void weft__worker_push_tail(struct weft__worker *worker, struct weft_task *task)
 
 void weft__worker_push(struct weft__worker *worker, struct weft_task *task)
 {
-    if (worker->scheduler->config.disable_slot) {
+    if (worker->no_slot) {
         weft__worker_push_tail(worker, task);
         return;
     }
@@ -92,9 +92,23 @@ void weft__schedule(struct weft_task *task)
 
 static struct weft_task *pop_queue(struct weft__worker *worker)
 {
-    if (worker->scheduler->config.single)
+    if (worker->single)
         return weft__chain_take(&worker->fifo);
     return weft__ring_pop(&worker->ring);
+}
+
+/*
+ * A switch is mostly waiting for the memory of the task switched to: task, then stack. So both are
+ * fetched ahead, one and two tasks early.
+ */
+static void prefetch(struct weft__worker *worker)
+{
+    struct weft_task *next = weft__ring_peek(&worker->ring, 0);
+    struct weft_task *after = weft__ring_peek(&worker->ring, 1);
+    if (next)
+        weft__task_prefetch_stack(next);
+    if (after)
+        weft__task_prefetch(after);
 }
 
 /* The next task of our own: the slot's, but not too often in a row, else the queue's oldest. */
@@ -110,6 +124,7 @@ static struct weft_task *take_own(struct weft__worker *worker)
         queue(worker, task);
     }
     task = pop_queue(worker);
+    prefetch(worker);
     worker->slot_runs = 0;
     worker->carrier.budget = BUDGET;
     return task;
@@ -212,11 +227,11 @@ struct weft_task *weft__carrier_next(struct weft__carrier *carrier)
     return task;
 }
 
-bool weft__carrier_has_more(struct weft__carrier *carrier)
+bool weft__carrier_wants_home(struct weft__carrier *carrier)
 {
     struct weft__worker *worker = worker_of(carrier);
-    worker->tick++; /* a lone yielder gets home, too */
-    return worker->slot || has_queued(worker) || is_at(worker->tick, worker->home_at);
+    worker->tick++; /* so that a lone yielder gets there now and then */
+    return is_at(worker->tick, worker->home_at);
 }
 
 void weft__carrier_requeue(struct weft__carrier *carrier, struct weft_task *task)
@@ -229,6 +244,11 @@ void weft__carrier_ended(struct weft__carrier *carrier)
     _Atomic uint64_t *ended = &worker_of(carrier)->counters.ended;
     /* Release: with the task's end go its spawns, for weft__scheduler_is_empty. */
     weft__store(ended, weft__load(ended, relaxed) + 1, release);
+}
+
+void weft__carrier_refill(struct weft__carrier *carrier)
+{
+    carrier->budget = BUDGET;
 }
 
 void weft__carrier_exhausted(struct weft__carrier *carrier)

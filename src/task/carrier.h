@@ -71,7 +71,7 @@ struct weft_task *weft__task_current(void);
 /* Home: runs `task`, and what fibers choose after it, until something comes home. */
 void weft__carrier_run(struct weft__carrier *carrier, struct weft_task *task);
 
-/* The calling fiber goes to the tail of the queue. */
+/* The calling fiber goes to the tail of the queue, if there is anybody else. */
 void weft__fiber_yield(struct weft__carrier *carrier);
 
 /* The calling fiber suspends; its waiter is ARMED or already FIRED. Returns once it is FIRED. */
@@ -84,27 +84,43 @@ void weft__stackless_run(struct weft__carrier *carrier, struct weft_task *task);
 void weft__park_finish(struct weft_task *task);
 
 /*
- * Budget: spends a unit. False when none was left: the operation yields first (and then goes on).
- * Outside tasks always true.
+ * Budget: what an operation does before it tries. Spends a unit; with none left a fiber yields
+ * first (and may then be on another carrier), a stackless task is merely counted.
  */
-bool weft__budget_spend(void);
+void weft__budget_empty(struct weft__carrier *carrier);
 
-/* Spends a unit, yielding if there is none left. For fibers; does nothing elsewhere. */
-void weft__budget_point(void);
+static inline void weft__budget_pass(struct weft__carrier *carrier)
+{
+    if (WEFT__LIKELY(carrier->budget > 1))
+        carrier->budget--;
+    else
+        weft__budget_empty(carrier);
+}
+
+/* The same, for callers that may be plain threads. */
+static inline void weft__budget_point(void)
+{
+    struct weft__carrier *carrier = weft__carrier();
+    if (carrier && carrier->task)
+        weft__budget_pass(carrier);
+}
 
 /* ---- provided by the scheduler ---- */
 
 /* The task to go to directly, or NULL to go home. Sets the budget for it. */
 struct weft_task *weft__carrier_next(struct weft__carrier *carrier);
 
-/* Whether weft__carrier_next could have something, or home has something to do. */
-bool weft__carrier_has_more(struct weft__carrier *carrier);
+/* After NULL from weft__carrier_next: whether home has anything to do for a task that yields. */
+bool weft__carrier_wants_home(struct weft__carrier *carrier);
 
 /* Puts a task at the tail of the carrier's own queue. */
 void weft__carrier_requeue(struct weft__carrier *carrier, struct weft_task *task);
 
 /* Counts a task that ended here. */
 void weft__carrier_ended(struct weft__carrier *carrier);
+
+/* Fills the budget up. */
+void weft__carrier_refill(struct weft__carrier *carrier);
 
 /* Counts a task that used up its budget. */
 void weft__carrier_exhausted(struct weft__carrier *carrier);

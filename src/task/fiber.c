@@ -3,6 +3,8 @@
  *
  * carrier.h tells which code runs where and why things happen only after a stack was left.
  */
+#include <errno.h>
+
 #include <weft/task.h>
 
 #include "base/base.h"
@@ -16,7 +18,7 @@ static void fiber_main(void);
  * The first thing on this side of every switch: tells the tools where we are, and acts on the note
  * that whoever ran here before has left. `self` is the stack's or the home context's record.
  */
-static void arrive(struct weft__carrier *carrier, struct weft__san *self)
+static inline void arrive(struct weft__carrier *carrier, struct weft__san *self)
 {
     weft__san_arrive(self);
     enum weft__after after = carrier->after;
@@ -37,10 +39,10 @@ static void arrive(struct weft__carrier *carrier, struct weft__san *self)
 }
 
 /* The context to go to for `fiber`: its saved one, or a new one if it can get a stack. */
-static void *context_of(struct weft__carrier *carrier, struct weft__fiber *fiber)
+static inline void *context_of(struct weft__carrier *carrier, struct weft__fiber *fiber)
 {
     if (WEFT__LIKELY(fiber->stack != NULL))
-        return fiber->context;
+        return weft__load(&fiber->context, relaxed);
     struct weft__stack *stack = weft__stack_get(carrier->stacks, &carrier->stack_cache);
     if (WEFT__UNLIKELY(!stack))
         return NULL;
@@ -53,7 +55,7 @@ static void *context_of(struct weft__carrier *carrier, struct weft__fiber *fiber
  * Leaves the context whose registers go to `*save` and whose tool record is `from`, for `next` if
  * that is a fiber, else for home. Returns when somebody comes back to `*save`.
  */
-static void go(struct weft__carrier *carrier, void **save, struct weft__san *from,
+static inline void go(struct weft__carrier *carrier, void **save, struct weft__san *from,
                struct weft_task *next, bool dying)
 {
     void *context = NULL;
@@ -75,14 +77,14 @@ static void go(struct weft__carrier *carrier, void **save, struct weft__san *fro
 }
 
 /* Suspends the running fiber with a note; returns when it runs again, maybe on another thread. */
-static void leave(struct weft__carrier *carrier, enum weft__after after)
+static inline void leave(struct weft__carrier *carrier, enum weft__after after,
+                         struct weft_task *next)
 {
     struct weft__fiber *self = weft__fiber(carrier->task);
     int saved_errno = *weft__errno();
-    struct weft_task *next = weft__carrier_next(carrier);
     carrier->after = after;
     carrier->left = &self->task;
-    go(carrier, &self->context, &self->stack->san, next, false);
+    go(carrier, (void **)&self->context, &self->stack->san, next, false);
     arrive(weft__carrier(), &self->stack->san);
     *weft__errno() = saved_errno;
 }
@@ -93,23 +95,30 @@ void weft__fiber_park(struct weft__carrier *carrier)
     /* Acquire: what the winner wrote. Fired already: no need to leave. */
     if ((weft__load(&self->waiter.word, acquire) & WEFT__PHASE) == WEFT__FIRED)
         return;
-    leave(carrier, WEFT__AFTER_PARK);
+    leave(carrier, WEFT__AFTER_PARK, weft__carrier_next(carrier));
 }
 
 void weft__fiber_yield(struct weft__carrier *carrier)
 {
-    if (weft__carrier_has_more(carrier))
-        leave(carrier, WEFT__AFTER_YIELD);
+    struct weft_task *next = weft__carrier_next(carrier);
+    if (next || weft__carrier_wants_home(carrier))
+        leave(carrier, WEFT__AFTER_YIELD, next);
 }
 
 int weft_yield(void)
 {
     int rc = 0;
-    struct weft__waiter *self = weft__wait_self(&rc);
-    if (!self)
-        return rc;
-    weft__fiber_yield(weft__carrier());
-    return weft__wait_self(&rc) ? 0 : rc;
+    struct weft__carrier *carrier = weft__carrier();
+    struct weft_task *self = carrier ? carrier->task : NULL;
+    if (!self || self->waiter.kind != WEFT__FIBER)
+        return -EPERM;
+    if (!weft__task_is_cancelled(self))
+        weft__fiber_yield(carrier);
+    if (weft__task_is_cancelled(self)) {
+        self->waiter.cancel_seen = true;
+        rc = -ECANCELED;
+    }
+    return rc;
 }
 
 /* Runs the fiber's function, unless it was cancelled before its first step, and ends the task. */

@@ -1,15 +1,16 @@
 /*
  * Waiting for a task's end.
  *
- * The joined task is a source with room for one waiter and no lock. `joiner` is claimed first, by
- * compare-and-swap; then JOINED is set in the state, which completion looks at:
+ * The joined task is a source with room for one waiter and no lock.
  *
- *   joiner     claim `joiner`; state |= JOINED;  COMPLETE already there?  then do not wait
- *   completion state |= COMPLETE;  JOINED there?  then fire `joiner`;  state |= JOIN_TOLD
+ *   joiner      joiner = waiter;  state |= JOINED;    COMPLETE already there?  then do not wait
+ *   completion  state |= COMPLETE;  JOINED there?  then fire `joiner`;  joiner = TOLD
  *
- * Both are read-modify-writes of one word, so exactly one of the two sees the other's flag. A joiner
- * that leaves early (cancelled) takes JOINED back; finding COMPLETE there it knows that completion
- * may be just about to touch its waiter, and waits for JOIN_TOLD: a few instructions away.
+ * Both change the state by read-modify-write, so exactly one of the two sees the other's flag.
+ * Completion drops its reference with the first step; what keeps the task for the others is the
+ * joiner's handle, which the joiner does not give up before it has seen TOLD, nor, when something
+ * else ends its wait, leave its waiter to completion's last touch. TOLD is a few instructions away
+ * then, and normally long there.
  */
 #include <errno.h>
 
@@ -19,30 +20,43 @@
 
 int weft__join_link(struct weft_task *task, struct weft__waiter *waiter)
 {
-    struct weft__waiter *nobody = NULL;
-    if (!weft__cas(&task->joiner, &nobody, waiter, relaxed, relaxed))
+    if (weft__load(&task->joiner, relaxed))
         return -EINVAL;
+    weft__store(&task->joiner, waiter, relaxed);
     /* Release: `joiner` and the waiter's word. Acquire: the result. */
     uint32_t state = weft__or(&task->state, WEFT__JOINED, acq_rel);
-    return state & WEFT__COMPLETE ? 0 : 1;
+    if (state & WEFT__JOINED)
+        weft__fatal("weft_join", "two callers join one task at the same moment");
+    if (!(state & WEFT__COMPLETE))
+        return 1;
+    weft__and(&task->state, ~(uint32_t)WEFT__JOINED, relaxed); /* too late: nobody will tell us */
+    return 0;
+}
+
+static void await_told(struct weft_task *task)
+{
+    /* Acquire: completion's last touch. */
+    while (weft__load(&task->joiner, acquire) != WEFT__JOIN_TOLD)
+        weft__thread_yield();
 }
 
 bool weft__join_unlink(struct weft_task *task)
 {
     uint32_t state = weft__and(&task->state, ~(uint32_t)WEFT__JOINED, acq_rel);
-    if (!(state & WEFT__COMPLETE)) {
-        /* Release: a later joiner's claim comes after our leaving. */
-        weft__store(&task->joiner, NULL, release);
-        return false;
+    if (state & WEFT__COMPLETE) {
+        await_told(task);
+        return true;
     }
-    while (!(weft__load(&task->state, acquire) & WEFT__JOIN_TOLD))
-        weft__thread_yield();
-    return true;
+    /* Release: a later joiner comes after our leaving. */
+    weft__store(&task->joiner, NULL, release);
+    return false;
 }
 
 int weft__join_take(struct weft_task *task, void **result)
 {
     uint32_t state = weft__load(&task->state, acquire);
+    if (state & WEFT__JOINED)
+        await_told(task);
     if (!(state & WEFT__NO_STACK) && result)
         *result = task->result;
     weft__task_release(task);
@@ -51,46 +65,51 @@ int weft__join_take(struct weft_task *task, void **result)
     return state & WEFT__CUT_SHORT ? -ECANCELED : 0;
 }
 
-/* Waits as the calling fiber, or blocks the calling thread. 0, or -EINTR / -EINVAL / -EDEADLK. */
-static int wait_for(struct weft_task *task)
+/* Waits with the given waiter. 0, -EINTR or -EINVAL. */
+static int wait_for(struct weft_task *task, struct weft__waiter *self)
 {
-    struct weft__waiter thread = {.kind = WEFT__THREAD};
-    struct weft__waiter *self = &thread;
-    struct weft_task *current = weft__task_current();
-    if (current) {
-        if (current == task || current->waiter.kind != WEFT__FIBER)
-            return -EDEADLK;
-        if (weft__task_is_cancelled(current)) {
-            current->waiter.cancel_seen = true;
-            return -EINTR;
-        }
-        self = &current->waiter;
-    }
     weft__wait_begin(self, 0);
     int linked = weft__join_link(task, self);
     if (linked <= 0) {
         weft__wait_end(self);
         return linked;
     }
-    if (weft__wait_park(self, UINT64_MAX) == WEFT__WHY_SOURCE) {
-        /* A plain thread's waiter lives on this stack: completion must have let go of it. */
-        while (!current && !(weft__load(&task->state, acquire) & WEFT__JOIN_TOLD))
-            weft__thread_yield();
+    if (weft__wait_park(self, UINT64_MAX) == WEFT__WHY_SOURCE)
         return 0;
-    }
     if (!weft__join_unlink(task))
         return -EINTR;
-    /* It ended at the same time: a result ranks above a cancel, which stays pending. */
+    /* It ended at the same time: a result ranks above a cancel, which stays pending and untold. */
+    self->cancel_seen = false;
     return 0;
+}
+
+static int wait_as_thread(struct weft_task *task)
+{
+    struct weft__waiter self = {.kind = WEFT__THREAD};
+    return wait_for(task, &self);
+}
+
+static int wait_as_task(struct weft_task *task, struct weft_task *self)
+{
+    if (self == task || self->waiter.kind != WEFT__FIBER)
+        return -EDEADLK;
+    if (weft__task_is_cancelled(self)) {
+        self->waiter.cancel_seen = true;
+        return -EINTR;
+    }
+    return wait_for(task, &self->waiter);
 }
 
 int weft_join(weft_task *task, void **result)
 {
     if (!task)
         return -ENOMEM;
-    weft__budget_point();
+    struct weft__carrier *carrier = weft__carrier();
+    struct weft_task *self = carrier ? carrier->task : NULL;
+    if (self)
+        weft__budget_pass(carrier);
     if (!(weft__load(&task->state, acquire) & WEFT__COMPLETE)) {
-        int rc = wait_for(task);
+        int rc = self ? wait_as_task(task, self) : wait_as_thread(task);
         if (rc < 0)
             return rc;
     }

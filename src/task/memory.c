@@ -147,45 +147,16 @@ void weft__task_caches_flush(struct weft__task_caches *caches)
         weft__depot_flush(&caches->memory->classes[i]->depot, &caches->of[i]);
 }
 
-/* Takes a reference if the slot holds a task that is alive and not cancelled. */
-static bool try_reference(struct weft_task *task)
-{
-    uint32_t state = weft__load(&task->state, relaxed);
-    do {
-        if (state < WEFT__REFERENCE || state & (WEFT__COMPLETE | WEFT__CANCELLED))
-            return false;
-    } while (!weft__cas(&task->state, &state, state + WEFT__REFERENCE, acquire, relaxed));
-    return true;
-}
-
-/* Collects the next few tasks from a slab, from `*offset` on. Returns how many. */
-static unsigned collect(struct size_class *class, struct slab *slab, size_t *offset,
-                        struct weft_task **batch, unsigned room)
-{
-    unsigned count = 0;
-    weft__lock(&class->depot.lock);
-    for (; *offset < slab->carved && count < room; *offset += class->size) {
-        struct weft_task *task = (struct weft_task *)(void *)((char *)slab + *offset);
-        if (try_reference(task))
-            batch[count++] = task;
-    }
-    weft__unlock(&class->depot.lock);
-    return count;
-}
-
 static void each_of_class(struct size_class *class, void (*visit)(struct weft_task *))
 {
     weft__lock(&class->depot.lock);
     struct slab *slab = class->slabs;
+    size_t end = slab ? slab->carved : 0;
     weft__unlock(&class->depot.lock);
     for (; slab; slab = slab->next) {
-        struct weft_task *batch[64];
-        size_t offset = class->first;
-        for (unsigned count; (count = collect(class, slab, &offset, batch, 64)) > 0;)
-            for (unsigned i = 0; i < count; i++) {
-                visit(batch[i]);
-                weft__task_release(batch[i]);
-            }
+        for (size_t offset = class->first; offset < end; offset += class->size)
+            visit((struct weft_task *)(void *)((char *)slab + offset));
+        end = slab->next ? slab->next->carved : 0; /* older slabs are full: this is final */
     }
 }
 

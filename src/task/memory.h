@@ -39,8 +39,8 @@ void weft__task_dealloc(struct weft_task *task, struct weft__task_caches *caches
 void weft__task_caches_flush(struct weft__task_caches *caches);
 
 /*
- * Calls `visit` with every task that is alive and not yet cancelled; each has an extra reference
- * meanwhile. Tasks spawned during the walk may be missed. Any thread.
+ * Calls `visit` with every slot that was ever used. Nothing keeps its task alive or the slot from
+ * being reused meanwhile: the state word tells. Any thread.
  */
 void weft__task_each(struct weft__task_memory *memory, void (*visit)(struct weft_task *task));
 

@@ -109,11 +109,13 @@ bool weft_frame_await(struct weft_frame *frame, struct weft_case wait)
         weft__fatal(__func__, "WEFT_AWAIT of something that is no case");
     }
     await->kind = pends ? wait.kind : 0;
-    if (!pends && !weft__budget_spend()) {
+    struct weft__carrier *carrier = weft__carrier();
+    if (!pends && carrier->budget == 0) {
         /* Ready, but the budget is spent: let others run, then go on with the result. */
         weft__stackless(task)->yielding = true;
         return true;
     }
+    weft__budget_pass(carrier);
     return pends;
 }
 

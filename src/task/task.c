@@ -19,7 +19,7 @@ static void task_init(struct weft_task *task, uint8_t kind, unsigned references)
     task->next = NULL;
     task->result = NULL;
     weft__store(&task->joiner, NULL, relaxed);
-    /* Release: shutdown's walk over the slabs may take a reference from now on. */
+    /* Release: shutdown's walk over the slabs may look at the task from now on. */
     weft__store(&task->state, references * WEFT__REFERENCE, release);
 }
 
@@ -56,56 +56,56 @@ struct weft_task *weft__stackless_new(struct weft__task_memory *memory,
     return task;
 }
 
-/* The last reference is gone. */
+/* The last reference is gone. Relaxed: shutdown's walk may look, and finds nobody at home. */
 static void task_free(struct weft_task *task)
 {
+    weft__store(&task->state, 0, relaxed);
     weft__task_dealloc(task, caches_of(weft__carrier()));
 }
 
 void weft__task_release(struct weft_task *task)
 {
-    /* Release: our use of the task; acquire, by the last one: everybody else's. */
-    uint32_t before = weft__sub(&task->state, WEFT__REFERENCE, acq_rel);
-    weft__assert(before >= WEFT__REFERENCE);
-    if (before < 2 * WEFT__REFERENCE)
-        task_free(task);
-}
-
-/* Completion when somebody has joined: tell, then drop, each visible to the joiner in turn. */
-static void finish_joined(struct weft_task *task, uint32_t outcome)
-{
-    struct weft__wake_list list = {0};
-    /* Release: the result. Acquire: the joiner's registration. */
-    uint32_t state = weft__or(&task->state, WEFT__COMPLETE | outcome, acq_rel);
-    if (state & WEFT__JOINED)
-        weft__wait_fire(weft__load(&task->joiner, relaxed), WEFT__WHY_SOURCE, &list);
     /*
-     * Release: our last touch of the joiner's word is before JOIN_TOLD, on which weft__join_unlink
-     * waits. The joiner may run and free the task as soon as it is scheduled below, not earlier
-     * than by our own reference, dropped here.
+     * If ours is the only reference nobody can add another one, and there is nothing to agree on.
+     * Acquire: what the others did with it before they dropped theirs.
      */
-    state = weft__add(&task->state, WEFT__JOIN_TOLD - WEFT__REFERENCE, acq_rel);
-    if (state < 2 * WEFT__REFERENCE)
+    if (weft__load(&task->state, acquire) < 2 * WEFT__REFERENCE) {
         task_free(task);
-    weft__wake(&list);
+        return;
+    }
+    /* Release: our use of the task; acquire, by the last one: everybody else's. */
+    if (weft__sub(&task->state, WEFT__REFERENCE, acq_rel) < 2 * WEFT__REFERENCE)
+        task_free(task);
 }
 
+/*
+ * Locked instructions: none for a detached task, one if there is a handle, two if somebody has
+ * joined.
+ */
 void weft__task_finish(struct weft_task *task, void *result, uint32_t outcome)
 {
     weft__carrier_ended(weft__carrier());
-    task->result = result;
-    uint32_t state = weft__load(&task->state, relaxed);
-    /* The cheap way: nobody has joined, so completion and dropping are one instruction. */
-    while (!(state & WEFT__JOINED)) {
-        uint32_t next = (state | WEFT__COMPLETE | outcome) - WEFT__REFERENCE;
-        /* Release: the result, for weft_join. Acquire: if we are the last, others' use of it. */
-        if (weft__cas(&task->state, &state, next, acq_rel, relaxed)) {
-            if (next < WEFT__REFERENCE)
-                task_free(task);
-            return;
-        }
+    uint32_t state = weft__load(&task->state, acquire);
+    if (state < 2 * WEFT__REFERENCE) {
+        task_free(task); /* no handle: nobody will ever ask */
+        return;
     }
-    finish_joined(task, outcome);
+    task->result = result;
+    uint32_t next;
+    do
+        next = (state | WEFT__COMPLETE | outcome) - WEFT__REFERENCE;
+    /* Release: the result. Acquire: the joiner's registration, or the last others' use. */
+    while (!weft__cas(&task->state, &state, next, acq_rel, relaxed));
+    if (!(state & WEFT__JOINED)) {
+        if (next < WEFT__REFERENCE)
+            task_free(task);
+        return;
+    }
+    /* The joiner's handle keeps the task until we have said that we are done with it. */
+    struct weft__wake_list list = {0};
+    weft__wait_fire(weft__load(&task->joiner, relaxed), WEFT__WHY_SOURCE, &list);
+    weft__store(&task->joiner, WEFT__JOIN_TOLD, release);
+    weft__wake(&list);
 }
 
 void weft__task_discard(struct weft_task *task)
@@ -113,24 +113,44 @@ void weft__task_discard(struct weft_task *task)
     if (task->waiter.kind == WEFT__STACKLESS)
         weft__stackless_drop(task);
     task->result = NULL;
-    /* Nobody else has the task yet: plain arithmetic on the state would do as well. */
-    uint32_t before = weft__add(&task->state,
-                                WEFT__COMPLETE + WEFT__CUT_SHORT - WEFT__REFERENCE, release);
-    if (before < 2 * WEFT__REFERENCE)
-        task_free(task);
+    weft__or(&task->state, WEFT__COMPLETE | WEFT__CUT_SHORT, release);
+    weft__task_release(task);
+}
+
+/* CANCELLED is set, for the first time: wakes the task if it waits. */
+static void cancel_wait(struct weft_task *task)
+{
+    struct weft__wake_list list = {0};
+    if (weft__wait_fire(&task->waiter, WEFT__WHY_CANCEL, &list))
+        weft__wake(&list);
 }
 
 void weft_abort(weft_task *task)
 {
     if (!task)
         return;
-    /* Sequentially consistent, before the look at the waiter's word: see wait.h. */
-    uint32_t state = weft__or(&task->state, WEFT__CANCELLED, seq_cst);
-    if (state & (WEFT__COMPLETE | WEFT__CANCELLED))
+    /*
+     * With a reference of our own: seeing the flag the task may end at once, and the joiner whom
+     * that wakes may consume the handle, before we have looked at the waiter's word.
+     */
+    uint32_t state = weft__load(&task->state, relaxed);
+    do {
+        if (state & (WEFT__COMPLETE | WEFT__CANCELLED))
+            return;
+        /* Sequentially consistent, before the look at the waiter's word: see wait.h. */
+    } while (!weft__cas(&task->state, &state, (state | WEFT__CANCELLED) + WEFT__REFERENCE, seq_cst,
+                        relaxed));
+    cancel_wait(task);
+    weft__task_release(task);
+}
+
+void weft__task_cancel_slot(struct weft_task *task)
+{
+    uint32_t state = weft__load(&task->state, relaxed);
+    if (state < WEFT__REFERENCE || state & (WEFT__COMPLETE | WEFT__CANCELLED))
         return;
-    struct weft__wake_list list = {0};
-    if (weft__wait_fire(&task->waiter, WEFT__WHY_CANCEL, &list))
-        weft__wake(&list);
+    weft__or(&task->state, WEFT__CANCELLED, seq_cst);
+    cancel_wait(task);
 }
 
 void weft_detach(weft_task *task)

@@ -21,6 +21,7 @@
 
 #include "base/base.h"
 #include "base/depot.h"
+#include "platform/sanitizer.h"
 #include "task/wait.h"
 
 /* The state word: flags in the low bits, references above. */
@@ -29,9 +30,8 @@ enum {
     WEFT__CANCELLED = 2,  /* weft_abort was called */
     WEFT__CUT_SHORT = 4,  /* set with COMPLETE: cancellation kept it from running to its own end */
     WEFT__JOINED = 8,     /* `joiner` is set: completion must fire it */
-    WEFT__JOIN_TOLD = 16, /* completion will not touch the joiner any more */
-    WEFT__NO_STACK = 32,  /* set with COMPLETE: never ran, because it could get no stack */
-    WEFT__REFERENCE = 64, /* one reference */
+    WEFT__NO_STACK = 16,  /* set with COMPLETE: never ran, because it could get no stack */
+    WEFT__REFERENCE = 32, /* one reference; none: the slot is free */
 };
 
 struct weft_task {
@@ -56,7 +56,7 @@ struct weft__fiber {
     struct weft_task task;
     weft_task_fn *fn;
     void *arg;
-    void *context;             /* saved while it is not running */
+    _Atomic(void *) context;   /* saved while it is not running; others read it as a hint only */
     struct weft__stack *stack; /* NULL until it first runs */
 };
 
@@ -95,6 +95,29 @@ static inline bool weft__task_is_fresh(const struct weft_task *task)
            weft__container(task, const struct weft__fiber, task)->stack == NULL;
 }
 
+/* Brings the header of a task that will run soon into the cache, */
+static inline void weft__task_prefetch(struct weft_task *task)
+{
+    __builtin_prefetch(task, 1);
+    __builtin_prefetch((char *)task + WEFT__CACHE_LINE, 1);
+}
+
+/*
+ * and, the next time, the top of its stack. The task may be somebody else's by now, and its context
+ * stale: memory of tasks is type-stable, and a prefetch cannot fault.
+ */
+static inline void weft__task_prefetch_stack(struct weft_task *task)
+{
+#if !WEFT__TSAN /* it would be right to object */
+    char *context = weft__load(&weft__fiber(task)->context, relaxed);
+    __builtin_prefetch(context, 1);
+    __builtin_prefetch(context + WEFT__CACHE_LINE, 1);
+    __builtin_prefetch(context + 2 * WEFT__CACHE_LINE, 1);
+#else
+    (void)task;
+#endif
+}
+
 /* ---- task.c ---- */
 
 struct weft__carrier;
@@ -119,10 +142,19 @@ void weft__task_finish(struct weft_task *task, void *result, uint32_t outcome);
 /* Drops a reference. */
 void weft__task_release(struct weft_task *task);
 
+/*
+ * Cancels whoever lives in a slot, without a reference; for shutdown only. The task may end and the
+ * slot be reused meanwhile: then the one who gets the cancel is of the same closing runtime, too.
+ */
+void weft__task_cancel_slot(struct weft_task *task);
+
 /* Ends a task that was never queued and never ran, as cancelled. */
 void weft__task_discard(struct weft_task *task);
 
 /* ---- join.c ---- */
+
+/* In `joiner`: completion will not touch the task any more. */
+#define WEFT__JOIN_TOLD ((struct weft__waiter *)1)
 
 /*
  * Links `waiter`, which has begun to wait, as the joiner. 1: linked, now park; 0: the task has

@@ -22,27 +22,18 @@ struct weft_task *weft__task_current(void)
     return carrier ? carrier->task : NULL;
 }
 
-bool weft__budget_spend(void)
+void weft__budget_empty(struct weft__carrier *carrier)
 {
-    struct weft__carrier *carrier = weft__carrier();
-    if (!carrier || !carrier->task)
-        return true;
-    if (carrier->budget == 0)
-        return false;
-    if (--carrier->budget == 0)
+    if (carrier->budget == 1) {
+        carrier->budget = 0;
         weft__carrier_exhausted(carrier);
-    return true;
-}
-
-void weft__budget_point(void)
-{
-    struct weft__carrier *carrier = weft__carrier();
-    if (!carrier || !carrier->task || carrier->task->waiter.kind != WEFT__FIBER)
         return;
-    if (WEFT__UNLIKELY(carrier->budget == 0)) {
+    }
+    if (carrier->task->waiter.kind == WEFT__FIBER) {
         weft__fiber_yield(carrier);
         carrier = weft__carrier();
+        /* Nobody else wanted to run, and so nobody has filled it. */
+        if (carrier->budget == 0)
+            weft__carrier_refill(carrier);
     }
-    if (carrier->budget && --carrier->budget == 0)
-        weft__carrier_exhausted(carrier);
 }
