@@ -43,7 +43,7 @@ WEFT_API int weft_go_at(weft_task_fn *fn, void *arg, const struct weft_site *sit
  *               cancel. `*result` is what it returned all the same, so that nothing it hands over
  *               is lost; NULL if it never ran.
  *   -ENOMEM     `task` is NULL: the spawn had failed
- *   -EINVAL     the handle is already being joined
+ *   -EINVAL     the handle is already being joined (at the very same moment: the process aborts)
  *   -EDEADLK    a task joins itself, or the only thread that could run the task is asked to block:
  *               a stackless task called this. The handle stays valid.
  *

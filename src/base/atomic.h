@@ -33,14 +33,4 @@
 #define weft__count(counter, n)                                                                    \
     weft__store((counter), weft__load((counter), relaxed) + (n), relaxed)
 
-/* Told to the CPU inside a spin loop. */
-static inline void weft__pause(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
-
 #endif

@@ -104,7 +104,7 @@ static void idler_give(struct idler *idler, struct job *job)
 /* Waits for a job, for as long as an idle thread stays; NULL: leave. Lock held at both ends. */
 static struct job *wait_idle(struct weft__blocking *pool)
 {
-    struct idler self = {0};
+    struct idler self = { 0 };
     uint64_t now = weft__clock_now();
     uint64_t deadline = pool->keep_alive > UINT64_MAX - now ? UINT64_MAX : now + pool->keep_alive;
 
@@ -132,7 +132,7 @@ static void run(struct job *job)
 {
     job->work(job->arg);
 
-    struct weft__wake_list list = {0};
+    struct weft__wake_list list = { 0 };
     weft__lock(&job->lock);
     bool abandoned = job->waiter == NULL;
     job->done = true;
@@ -283,7 +283,7 @@ int weft__blocking_run(struct weft__blocking *pool, void (*work)(void *), void (
     struct job *job = malloc(sizeof *job);
     if (!job)
         return -ENOMEM;
-    *job = (struct job){.pool = pool, .work = work, .drop = drop, .arg = arg, .waiter = self};
+    *job = (struct job){ .pool = pool, .work = work, .drop = drop, .arg = arg, .waiter = self };
 
     weft__wait_begin(self, 0);
     rc = submit(pool, job);

@@ -74,7 +74,7 @@ int weft__driver_new(unsigned max_events, struct weft__driver **out)
     return 0;
 }
 
-static void driver_release(struct weft__driver *driver)
+void weft__driver_release(struct weft__driver *driver)
 {
     /* Release our use; acquire everybody's, if we are the last. */
     if (weft__sub(&driver->references, 1, acq_rel) == 1)
@@ -83,10 +83,20 @@ static void driver_release(struct weft__driver *driver)
 
 void weft__driver_shutdown(struct weft__driver *driver)
 {
-    weft__store(&driver->shut, true, relaxed);
+    struct driver_memory *memory = weft__container(driver, struct driver_memory, driver);
+    weft__store(&driver->shut, true, seq_cst);
+    /*
+     * Whoever begins to wait after this has seen `shut`, under the record's lock; whoever waits is
+     * sent away under it. So nobody attaches to the engine any more.
+     */
+    weft__lock(&driver->records.lock);
+    struct block *block = memory->blocks;
+    weft__unlock(&driver->records.lock);
+    for (; block; block = block->next)
+        for (int i = 0; i < BLOCK_RECORDS; i++)
+            weft__io_evict(block->records[i].io);
     driver->engine->ops->destroy(driver->engine);
     driver->engine = NULL;
-    driver_release(driver);
 }
 
 bool weft__driver_try_own(struct weft__driver *driver)
@@ -114,5 +124,5 @@ void weft__driver_put_record(struct weft__driver *driver, struct weft__io *io)
 {
     struct weft__record *record = weft__container(io, struct weft__record, io[0]);
     weft__depot_put(&driver->records, NULL, &record->free);
-    driver_release(driver);
+    weft__driver_release(driver);
 }

@@ -54,8 +54,12 @@ struct weft__record {
 };
 
 int weft__driver_new(unsigned max_events, struct weft__driver **out);
-/* The runtime lets go: its tasks are gone. Records still open keep the memory. */
+/*
+ * No more operations, no more engine: the runtime's tasks are gone, and those of other runtimes that
+ * wait here are sent away. The memory stays until the last reference: the runtime's, or a record's.
+ */
 void weft__driver_shutdown(struct weft__driver *driver);
+void weft__driver_release(struct weft__driver *driver);
 
 bool weft__driver_try_own(struct weft__driver *driver);
 void weft__driver_disown(struct weft__driver *driver);
@@ -65,6 +69,9 @@ int weft__driver_attach(struct weft__driver *driver, struct weft__io *io);
 
 /* A closed record goes back; with it a reference to the driver. */
 void weft__driver_put_record(struct weft__driver *driver, struct weft__io *io);
+
+/* Ends every wait on a record, with WEFT__WHY_GONE. */
+void weft__io_evict(struct weft__io *io);
 
 /* An engine saw `ready` directions of `io`; `hangup`: the peer closed or sent urgent data. */
 void weft__io_edge(struct weft__io *io, bool readable, bool writable, bool hangup,

@@ -21,6 +21,11 @@ struct epoll {
     int wake_fd;        /* eventfd, edge-triggered and never read: each write is an edge */
     bool milliseconds;  /* the kernel has no epoll_pwait2 (before 5.11) */
     int max_events;
+    /*
+     * Bumped before a record is told to the kernel, read before records come back: what the kernel
+     * orders anyhow, said so that tools see it (they do not know epoll_pwait2).
+     */
+    _Atomic uint32_t attached;
     struct epoll_event events[]; /* fetched; the driver's owner's */
 };
 
@@ -35,6 +40,7 @@ static int attach(struct weft__engine *engine, struct weft__io *io)
         .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET,
         .data.ptr = io,
     };
+    weft__add(&epoll_of(engine)->attached, 1, release);
     return epoll_ctl(epoll_of(engine)->fd, EPOLL_CTL_ADD, io->fd, &event) < 0 ? -errno : 0;
 }
 
@@ -88,6 +94,7 @@ static int wait(struct weft__engine *engine, uint64_t deadline)
 static void dispatch(struct weft__engine *engine, int count, struct weft__wake_list *list)
 {
     struct epoll *epoll = epoll_of(engine);
+    (void)weft__load(&epoll->attached, acquire);
     for (int i = 0; i < count; i++) {
         struct weft__io *io = epoll->events[i].data.ptr;
         if (!io)

@@ -42,7 +42,7 @@ int weft__io_open(struct weft__driver *driver, int fd, struct weft__io **out)
     weft__store(&io->trust_short, true, relaxed);
     for (int i = 0; i < 2; i++) {
         weft__store(&io->side[i].edges, 0, relaxed);
-        weft__store(&io->side[i].drained, UINT32_MAX, relaxed);
+        weft__store(&io->side[i].drained, UINT64_MAX, relaxed);
         weft__list_init(&io->side[i].waiters);
     }
     weft__unlock(&io->lock);
@@ -84,10 +84,10 @@ static void fire_all(struct weft__io_side *side, uint32_t code, struct weft__wak
         weft__wait_fire(weft__container(link, struct io_wait, link)->waiter, code, list);
 }
 
-void weft__io_close(struct weft__io *io)
+void weft__io_evict(struct weft__io *io)
 {
-    uint32_t holds = weft__or(&io->holds, CLOSED, acq_rel);
-    if (holds & CLOSED)
+    /* Of a record that was never open the lists are not even initialised. */
+    if (weft__load(&io->holds, acquire) < HOLD)
         return;
     struct weft__wake_list list = {0};
     weft__lock(&io->lock);
@@ -95,6 +95,14 @@ void weft__io_close(struct weft__io *io)
     fire_all(&io->side[WEFT__WRITE], WEFT__WHY_GONE, &list);
     weft__unlock(&io->lock);
     weft__wake(&list);
+}
+
+void weft__io_close(struct weft__io *io)
+{
+    uint32_t holds = weft__or(&io->holds, CLOSED, acq_rel);
+    if (holds & CLOSED)
+        return;
+    weft__io_evict(io);
     weft__io_release(io);
 }
 
@@ -124,7 +132,7 @@ void weft__io_edge(struct weft__io *io, bool readable, bool writable, bool hangu
 }
 
 /* Waits until the counter of `side` differs from `seen`. 0 or a code. */
-static int wait_edge(struct weft__io *io, struct weft__io_side *side, uint32_t seen)
+static int wait_edge(struct weft__io *io, struct weft__io_side *side, uint64_t seen)
 {
     int rc = 0;
     struct io_wait wait = {.waiter = weft__wait_self(&rc)};
@@ -150,7 +158,7 @@ static int wait_edge(struct weft__io *io, struct weft__io_side *side, uint32_t s
     case WEFT__WHY_SOURCE:
         return 0;
     case WEFT__WHY_GONE:
-        return -EBADF;
+        return weft__load(&io->driver->shut, relaxed) ? WEFT_ESHUTDOWN : -EBADF;
     default:
         weft__lock(&io->lock);
         if (weft__list_has(&wait.link))
@@ -218,7 +226,7 @@ static bool came_short(const struct weft__op *op, ssize_t n)
 }
 
 /* Only a fiber may take it for granted: others do not wait for the edge that would deny it. */
-static bool is_drained(const struct weft__io *io, const struct weft__io_side *side, uint32_t seen)
+static bool is_drained(const struct weft__io *io, const struct weft__io_side *side, uint64_t seen)
 {
     if (weft__load(&side->drained, relaxed) != seen || !weft__load(&io->trust_short, relaxed))
         return false;
@@ -236,7 +244,7 @@ ssize_t weft__io_run(struct weft__io *io, struct weft__op *op)
     ssize_t n;
     for (;;) {
         /* Acquire, and before the system call: what happens after it moves the counter on. */
-        uint32_t seen = weft__load(&side->edges, acquire);
+        uint64_t seen = weft__load(&side->edges, acquire);
         if (!is_drained(io, side, seen)) {
             n = perform(io->fd, op);
             if (came_short(op, n))

@@ -32,8 +32,8 @@ enum weft__direction { WEFT__READ = 0, WEFT__WRITE = 1 };
 
 /* One direction of a descriptor. */
 struct weft__io_side {
-    _Atomic uint32_t edges;   /* events seen; written under the record's lock */
-    _Atomic uint32_t drained; /* value of `edges` at which the kernel had no more */
+    _Atomic uint64_t edges;   /* events seen; written under the record's lock; never wraps */
+    _Atomic uint64_t drained; /* value of `edges` at which the kernel had no more, or none */
     struct weft__link waiters; /* of struct io_wait; under the lock */
 };
 
@@ -47,7 +47,8 @@ struct weft__io {
     struct weft__driver *driver;
     struct weft__lock lock;    /* guards the waiters, `registered`, and writes to edges */
     bool registered;           /* the engine knows the descriptor */
-    _Atomic bool trust_short;  /* false for ever once the peer has closed, or sent urgent data */
+    /* A short transfer means drained. False once the peer has closed, or sent urgent data. */
+    _Atomic bool trust_short;
     struct weft__io_side side[2];
     /* What the owner (a stream, a listener) keeps beside the record. Zeroed by open. */
     uint32_t flags;

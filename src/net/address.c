@@ -104,7 +104,7 @@ static bool read_v4(const char *host, union weft__sockaddr *out)
     struct in_addr address;
     if (inet_pton(AF_INET, host, &address) != 1)
         return false;
-    out->v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = address};
+    out->v4 = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr = address };
     return true;
 }
 
@@ -115,14 +115,14 @@ static bool read_bracketed(struct span span, struct weft__endpoint *out)
     size_t length = percent ? (size_t)(percent - span.at) : span.length;
     char digits[INET6_ADDRSTRLEN];
     struct in6_addr address;
-    if (!span_copy((struct span){span.at, length}, digits, sizeof digits) ||
+    if (!span_copy((struct span){ span.at, length }, digits, sizeof digits) ||
         inet_pton(AF_INET6, digits, &address) != 1)
         return false;
 
     out->kind = WEFT__HOST_LITERAL;
     uint64_t scope = 0;
     if (percent) {
-        struct span name = {percent + 1, span.length - length - 1};
+        struct span name = { percent + 1, span.length - length - 1 };
         if (name.length == 0)
             return false;
         if (!read_number(name, UINT32_MAX, &scope))
@@ -167,12 +167,12 @@ static bool read_host(struct span span, struct weft__endpoint *out)
 
 int weft__address_parse(const char *text, struct weft__endpoint *out)
 {
-    *out = (struct weft__endpoint){0};
+    *out = (struct weft__endpoint){ 0 };
     const char *colon = strrchr(text, ':');
-    if (!colon || !read_port((struct span){colon + 1, strlen(colon + 1)}, out))
+    if (!colon || !read_port((struct span){ colon + 1, strlen(colon + 1) }, out))
         return -EINVAL;
 
-    struct span host = {text, (size_t)(colon - text)};
+    struct span host = { text, (size_t)(colon - text) };
     bool bracketed = host.length >= 2 && host.at[0] == '[' && host.at[host.length - 1] == ']';
     if (bracketed) {
         host.at++;

@@ -12,7 +12,7 @@
 /* Waits for the outcome of a connect under way; the stream is closed if that is a failure. */
 static int finish(weft_stream *stream)
 {
-    struct weft__op op = {.kind = WEFT__OP_CONNECT};
+    struct weft__op op = { .kind = WEFT__OP_CONNECT };
     int rc = (int)weft__io_run(&stream->io, &op);
     if (rc < 0)
         weft__io_close(&stream->io);
@@ -27,8 +27,8 @@ static int connect_to(struct weft__driver *driver, const union weft__sockaddr *a
         return fd;
     weft_stream *stream = NULL;
     int started = weft__sys_connect(fd, &address->any, weft__sockaddr_length(address));
-    int rc = started == 0 || started == -EINPROGRESS ? weft__stream_open(driver, fd, &stream)
-                                                     : started;
+    int rc =
+        started == 0 || started == -EINPROGRESS ? weft__stream_open(driver, fd, &stream) : started;
     if (rc < 0) {
         weft__sys_close(fd);
         return rc;

@@ -25,7 +25,7 @@
 enum { DEFAULT_BACKLOG = 1024 };
 
 #define PAUSE_FIRST WEFT_MS(1)
-#define PAUSE_LAST  WEFT_MS(100)
+#define PAUSE_LAST WEFT_MS(100)
 
 struct weft_listener {
     struct weft__io io;
@@ -193,7 +193,7 @@ static int accept_once(weft_listener *listener, const struct accepting *acceptin
     int rc = hold(listener, accepting);
     if (rc < 0)
         return rc;
-    struct weft__op op = {.kind = WEFT__OP_ACCEPT};
+    struct weft__op op = { .kind = WEFT__OP_ACCEPT };
     int fd = (int)weft__io_run(&listener->io, &op);
     rc = fd < 0 ? fd : weft__stream_open(listener->io.driver, fd, out);
     if (fd >= 0 && rc < 0)
@@ -215,10 +215,8 @@ static bool is_connection_dead(int code)
     case ENONET:
     case ENOPROTOOPT:
     case EPROTO:
-    case ETIMEDOUT:
-        return true;
-    default:
-        return false;
+    case ETIMEDOUT: return true;
+    default: return false;
     }
 }
 

@@ -21,16 +21,11 @@ struct lookup {
 static int code_of(int eai, int error)
 {
     switch (eai) {
-    case 0:
-        return 0;
-    case EAI_AGAIN:
-        return WEFT_ENAMEAGAIN;
-    case EAI_MEMORY:
-        return -ENOMEM;
-    case EAI_SYSTEM:
-        return error ? -error : -EIO;
-    default:
-        return WEFT_ENONAME;
+    case 0: return 0;
+    case EAI_AGAIN: return WEFT_ENAMEAGAIN;
+    case EAI_MEMORY: return -ENOMEM;
+    case EAI_SYSTEM: return error ? -error : -EIO;
+    default: return WEFT_ENONAME;
     }
 }
 
@@ -38,7 +33,7 @@ static void lookup_work(void *arg)
 {
     struct lookup *lookup = arg;
     const struct weft__endpoint *endpoint = &lookup->endpoint;
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
     if (endpoint->kind == WEFT__HOST_LITERAL || endpoint->kind == WEFT__HOST_SCOPED)
         hints.ai_flags = AI_NUMERICHOST;
 
@@ -66,7 +61,7 @@ static bool is_internet(const struct addrinfo *info)
 
 static union weft__sockaddr sockaddr_of(const struct addrinfo *info)
 {
-    union weft__sockaddr address = {0};
+    union weft__sockaddr address = { 0 };
     if (info->ai_family == AF_INET6)
         address.v6 = *(const struct sockaddr_in6 *)(const void *)info->ai_addr;
     else
@@ -109,7 +104,7 @@ static int look_up(struct weft__blocking *pool, const struct weft__endpoint *end
     struct lookup *lookup = malloc(sizeof *lookup);
     if (!lookup)
         return -ENOMEM;
-    *lookup = (struct lookup){.endpoint = *endpoint};
+    *lookup = (struct lookup){ .endpoint = *endpoint };
     int rc = 0;
     if (weft__task_current())
         rc = weft__blocking_run(pool, lookup_work, lookup_drop, lookup);
@@ -128,8 +123,8 @@ static int look_up(struct weft__blocking *pool, const struct weft__endpoint *end
 /* Every interface: IPv6, which takes IPv4 in as well, or IPv4 alone. */
 static void set_any(struct weft__addresses *out, uint16_t port)
 {
-    out->few[0].v6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_addr = in6addr_any};
-    out->few[1].v4 = (struct sockaddr_in){.sin_family = AF_INET};
+    out->few[0].v6 = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_addr = in6addr_any };
+    out->few[1].v4 = (struct sockaddr_in){ .sin_family = AF_INET };
     out->list = out->few;
     out->count = 2;
     out->any = true;
@@ -139,8 +134,7 @@ static void set_any(struct weft__addresses *out, uint16_t port)
 
 static uint16_t port_of(const union weft__sockaddr *address)
 {
-    return ntohs(address->any.sa_family == AF_INET6 ? address->v6.sin6_port
-                                                    : address->v4.sin_port);
+    return ntohs(address->any.sa_family == AF_INET6 ? address->v6.sin6_port : address->v4.sin_port);
 }
 
 static int resolve_any(struct weft__blocking *pool, const struct weft__endpoint *endpoint,
@@ -165,7 +159,7 @@ int weft__resolve(struct weft__blocking *pool, const char *text, bool passive,
     int rc = weft__address_parse(text, &endpoint);
     if (rc < 0)
         return rc;
-    *out = (struct weft__addresses){0};
+    *out = (struct weft__addresses){ 0 };
     if (endpoint.kind == WEFT__HOST_ANY)
         return passive ? resolve_any(pool, &endpoint, out) : -EINVAL;
     if (endpoint.kind != WEFT__HOST_LITERAL || endpoint.service[0])

@@ -39,13 +39,13 @@ static ssize_t nothing(weft_stream *stream)
 
 static ssize_t recv_some(weft_stream *stream, void *buffer, size_t size)
 {
-    struct weft__op op = {.kind = WEFT__OP_RECV, .buffer = buffer, .size = size};
+    struct weft__op op = { .kind = WEFT__OP_RECV, .buffer = buffer, .size = size };
     return weft__io_run(&stream->io, &op);
 }
 
 static ssize_t send_some(weft_stream *stream, const void *data, size_t size)
 {
-    struct weft__op op = {.kind = WEFT__OP_SEND, .buffer = (void *)data, .size = size};
+    struct weft__op op = { .kind = WEFT__OP_SEND, .buffer = (void *)data, .size = size };
     return weft__io_run(&stream->io, &op);
 }
 
@@ -174,20 +174,25 @@ ssize_t weft_write_all(weft_stream *stream, const void *data, size_t size)
     return n;
 }
 
+static void entry_advance(struct iovec *entry, size_t n)
+{
+    if (n == 0)
+        return; /* its base may be NULL */
+    entry->iov_base = (char *)entry->iov_base + n;
+    entry->iov_len -= n;
+}
+
 /* Takes `n` transferred bytes off the front of the vector; how many entries are now used up. */
 static int vector_advance(struct iovec *vector, size_t n)
 {
     int used = 0;
-    while (n >= vector[used].iov_len && n > 0) {
+    while (n > 0 && n >= vector[used].iov_len) {
         n -= vector[used].iov_len;
-        vector[used].iov_base = (char *)vector[used].iov_base + vector[used].iov_len;
-        vector[used].iov_len = 0;
+        entry_advance(&vector[used], vector[used].iov_len);
         used++;
     }
-    if (n > 0) {
-        vector[used].iov_base = (char *)vector[used].iov_base + n;
-        vector[used].iov_len -= n;
-    }
+    if (n > 0)
+        entry_advance(&vector[used], n);
     return used;
 }
 
@@ -248,7 +253,7 @@ int weft_shutdown_write(weft_stream *stream)
 /* Resets a connection: to dissolve it is to reset it, on Linux and the BSDs. */
 static void reset(int fd)
 {
-    (void)weft__sys_connect(fd, &(struct sockaddr){.sa_family = AF_UNSPEC},
+    (void)weft__sys_connect(fd, &(struct sockaddr){ .sa_family = AF_UNSPEC },
                             sizeof(struct sockaddr));
 }
 

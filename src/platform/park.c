@@ -10,6 +10,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "platform/barrier.h"
+
 /* The kernel's own time type: 64 bits everywhere, whatever the C library's time_t is. */
 struct kernel_time {
     int64_t seconds;

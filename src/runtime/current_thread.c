@@ -10,6 +10,11 @@
 /* Gives threads whose root may have ended a chance to see it. */
 static void tell_waiting(struct weft__baton *baton)
 {
+    /*
+     * We, or a task we ran, ended a root, then look who waits; they say that they wait, then look
+     * at their root. With a full fence on both sides one sees the other.
+     */
+    weft__fence(seq_cst);
     if (!weft__load(&baton->waiting, relaxed))
         return;
     pthread_mutex_lock(&baton->lock);
@@ -49,6 +54,7 @@ static bool take_baton(struct weft__baton *baton, struct weft_task *root)
 {
     pthread_mutex_lock(&baton->lock);
     weft__add(&baton->waiting, 1, relaxed);
+    weft__fence(seq_cst); /* see tell_waiting */
     while (baton->held && !(root && weft_task_is_finished(root)))
         pthread_cond_wait(&baton->changed, &baton->lock);
     weft__sub(&baton->waiting, 1, relaxed);

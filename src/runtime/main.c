@@ -41,7 +41,7 @@ static void *run_root(void *arg)
     return NULL;
 }
 
-/* Waits for the byte. The task's reference is ours. */
+/* Waits for the byte. The root outlives us: see supervise. */
 static void *watch_signals(void *arg)
 {
     struct weft_task *root = arg;
@@ -54,7 +54,6 @@ static void *watch_signals(void *arg)
         weft__io_close(io);
         signal_pair[0] = -1;
     }
-    weft__task_release(root);
     return NULL;
 }
 
@@ -66,15 +65,15 @@ static void *supervise(void *arg)
         program->status = -ENOMEM;
         return NULL;
     }
-    weft__add(&root->state, WEFT__REFERENCE, relaxed);
+    weft__add(&root->state, WEFT__REFERENCE, relaxed); /* for the watcher, until it has ended */
     weft_task *watcher = weft_spawn(watch_signals, root);
-    if (!watcher)
-        weft__task_release(root);
     int rc = weft_join(root, NULL);
     if (rc < 0 && program->status == 0)
         program->status = rc;
     weft_abort(watcher);
-    weft_detach(watcher);
+    rc = weft_join(watcher, NULL); /* without memory there is none; so be it */
+    (void)rc;
+    weft__task_release(root);
     return NULL;
 }
 

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include <weft/error.h>
 #include <weft/metrics.h>
 
 #include "runtime/runtime.h"
@@ -49,8 +48,6 @@ int weft_metrics_read_sized(weft_handle *handle, size_t size, struct weft_metric
     if (!handle)
         return -EPERM;
     struct weft_metrics sum = {0};
-    if (weft__load(&handle->scheduler.closing, acquire) && !weft__worker_of(&handle->scheduler))
-        return WEFT_ESHUTDOWN;
     collect(handle, &sum);
     if (size > sizeof sum) {
         memset(out, 0, size);

@@ -35,7 +35,10 @@ static int parts_make(struct weft_handle *core, const struct weft__settings *set
     return rc;
 }
 
-/* All but what handles still need: the task memory, for tasks born cancelled. */
+/*
+ * All but what threads with a handle may be looking at: task memory, for tasks born cancelled; the
+ * driver, for sockets refused; the workers' counters.
+ */
 static void parts_free(struct weft_handle *core)
 {
     struct weft__scheduler *scheduler = &core->scheduler;
@@ -46,6 +49,7 @@ static void parts_free(struct weft_handle *core)
     if (scheduler->driver)
         weft__driver_shutdown(scheduler->driver);
     weft__stacks_free(scheduler->stacks);
+    scheduler->stacks = NULL;
 }
 
 void weft__core_release(struct weft_handle *core)
@@ -55,6 +59,9 @@ void weft__core_release(struct weft_handle *core)
         return;
     if (core->scheduler.memory)
         weft__task_memory_close(core->scheduler.memory);
+    if (core->scheduler.driver)
+        weft__driver_release(core->scheduler.driver);
+    free(core->scheduler.workers);
     pthread_mutex_destroy(&core->baton.lock);
     pthread_cond_destroy(&core->baton.changed);
     free(core);

@@ -44,6 +44,12 @@ struct weft__idle {
 int weft__idle_init(struct weft__idle *idle, unsigned workers);
 void weft__idle_fini(struct weft__idle *idle);
 
+/* How many sleep, or are about to; a snapshot. */
+static inline unsigned weft__idle_sleepers(const struct weft__idle *idle)
+{
+    return (unsigned)(weft__load(&idle->summary, relaxed) >> 32);
+}
+
 /* Work was pushed by anybody: wakes one worker if that makes sense. True if it did. */
 bool weft__idle_notify(struct weft__idle *idle);
 

@@ -59,8 +59,6 @@ void weft__scheduler_fini(struct weft__scheduler *scheduler)
         weft__stack_cache_flush(scheduler->stacks, &carrier->stack_cache);
     }
     weft__idle_fini(&scheduler->idle);
-    free(scheduler->workers);
-    scheduler->workers = NULL;
 }
 
 void weft__scheduler_abort_all(struct weft__scheduler *scheduler)

@@ -54,6 +54,7 @@ struct weft__worker {
     uint32_t home_at;       /* and the earlier of the two: fibers go home then */
     bool searching;         /* counted in the idle state */
     bool woken;             /* by a peer, and has not found anything yet */
+    bool napped;            /* since it last found anything: see doze in worker.c */
     uint64_t random;
     struct weft__chain fifo; /* the run queue of a current-thread scheduler */
     struct weft__counters counters;
@@ -107,7 +108,7 @@ struct weft__scheduler {
 /* Fields memory, stacks, driver, services of `*scheduler` are set; the config is copied. */
 int weft__scheduler_init(struct weft__scheduler *scheduler,
                          const struct weft__scheduler_config *config);
-/* Workers have ended. */
+/* Workers have ended. Their array stays, for whoever reads the counters. */
 void weft__scheduler_fini(struct weft__scheduler *scheduler);
 
 /* Cancels all tasks alive. */

@@ -17,7 +17,7 @@ static bool is_refused(struct weft__scheduler *scheduler, struct weft__worker *w
         weft__count(&worker->counters.spawned, 1);
         if (WEFT__LIKELY(!weft__load(&scheduler->closing, relaxed)))
             return false;
-        weft__count(&worker->counters.ended, 1);
+        weft__carrier_ended(&worker->carrier); /* a release: the spawn is seen with it */
         return true;
     }
     weft__add(&scheduler->remote_spawned, 1, seq_cst);

@@ -11,6 +11,8 @@
 enum {
     SLOT_RUNS = 3, /* tasks in a row from the slot, before the queue gets a turn */
     BUDGET = 128,  /* operations a task may do before it must yield */
+    CLOSING_LOOK = 10000000, /* ns between looks at a closing scheduler */
+    NAP = 1000000, /* ns in bed, before the driver is looked after */
     BATCH = 128,   /* most tasks taken from the inject queue at once */
 };
 
@@ -29,11 +31,6 @@ struct weft__worker *weft__worker_of(const struct weft__scheduler *scheduler)
 }
 
 /* ---- queues ---- */
-
-static bool has_queued(const struct weft__worker *worker)
-{
-    return worker->fifo.count || weft__ring_length(&worker->ring);
-}
 
 /* The ring is full: the task goes to the inject queue, with the younger half of the ring. */
 static WEFT__COLD void push_overflow(struct weft__worker *worker, struct weft_task *task)
@@ -60,6 +57,13 @@ static void notify(struct weft__worker *worker)
     if (worker->scheduler->config.workers > 1 && !worker->searching &&
         weft__idle_notify(&worker->scheduler->idle))
         weft__count(&worker->counters.wakes, 1);
+}
+
+/* After queueing several tasks: wakes another worker if there are more than we take at once. */
+static void notify_surplus(struct weft__worker *worker)
+{
+    if (weft__ring_length(&worker->ring) + (worker->slot != NULL) > 1)
+        notify(worker);
 }
 
 void weft__worker_push_tail(struct weft__worker *worker, struct weft_task *task)
@@ -198,8 +202,7 @@ static void maintain(struct weft__worker *worker)
 {
     poll_driver(worker);
     expire_timers(worker);
-    if (has_queued(worker))
-        notify(worker); /* pushes that woke nobody: events, timers, yields */
+    notify_surplus(worker); /* events, timers and yields are queued without */
 }
 
 /* ---- what to run next ---- */
@@ -313,9 +316,24 @@ static struct weft_task *search(struct weft__worker *worker)
     return steal(worker);
 }
 
+/*
+ * Nothing to steal, but others are awake: what they and we have just sent may have come back as
+ * events, and they may have queued more than they can run at once.
+ */
+static struct weft_task *search_again(struct weft__worker *worker)
+{
+    const struct weft__scheduler *scheduler = worker->scheduler;
+    if (weft__idle_sleepers(&scheduler->idle) + 1 >= scheduler->config.workers)
+        return NULL;
+    poll_driver(worker);
+    struct weft_task *task = take_own(worker);
+    return task ? task : search(worker);
+}
+
 static void found(struct weft__worker *worker)
 {
     worker->woken = false;
+    worker->napped = false;
     if (worker->searching)
         weft__idle_end_search(&worker->scheduler->idle, worker);
 }
@@ -357,24 +375,38 @@ static void sleep_in_bed(struct weft__worker *worker, uint64_t deadline)
     weft__swap(&worker->bed, WEFT__BED_EMPTY, acq_rel);
 }
 
+/*
+ * Where to sleep. The last one awake sleeps in the driver. Whoever lies down while others are awake
+ * naps in bed first, so that the driver is free for them: they turn it themselves when their tasks
+ * are done, without a sleeping thread to be woken for each event. If the nap ends and the driver is
+ * still nobody's, then those tasks take long, and we wait for events in their stead.
+ */
 static void doze(struct weft__worker *worker)
 {
     struct weft__scheduler *scheduler = worker->scheduler;
     uint64_t deadline = weft__wheel_next(&worker->wheel);
+    if (WEFT__UNLIKELY(weft__load(&scheduler->closing, relaxed))) {
+        /* A refused spawn changes what shutdown counts, and cannot wake us. */
+        uint64_t soon = weft__clock_now() + CLOSING_LOOK;
+        deadline = soon < deadline ? soon : deadline;
+    }
+    bool alone = weft__idle_sleepers(&scheduler->idle) == scheduler->config.workers;
+    bool nap = !alone && !worker->napped;
     weft__count(&worker->counters.parks, 1);
-    if (weft__driver_try_own(scheduler->driver)) {
+    worker->napped = nap;
+    if (!nap && weft__driver_try_own(scheduler->driver)) {
         int count = sleep_in_driver(worker, deadline);
         /* Up before handing out events: else each would find a sleeper to wake, ourselves. */
         weft__idle_get_up(&scheduler->idle, worker);
         dispatch(worker, count);
         weft__driver_disown(scheduler->driver);
     } else {
-        sleep_in_bed(worker, deadline);
+        uint64_t nap_end = nap ? weft__clock_now() + NAP : UINT64_MAX;
+        sleep_in_bed(worker, nap_end < deadline ? nap_end : deadline);
         weft__idle_get_up(&scheduler->idle, worker);
     }
     expire_timers(worker);
-    if (has_queued(worker) && weft__ring_length(&worker->ring) > 1)
-        notify(worker); /* more than we take ourselves; a searcher notifies when it stops */
+    notify_surplus(worker);
 }
 
 /* Tells a shutdown that waits for the tasks to end that there is one dry worker. */
@@ -410,6 +442,8 @@ void weft__worker_run(struct weft__worker *worker, bool (*done)(struct weft__wor
         struct weft_task *task = next_at_home(worker);
         if (!task)
             task = search(worker);
+        if (!task)
+            task = search_again(worker);
         if (!task) {
             lie_down_and_sleep(worker);
             continue;

@@ -80,6 +80,9 @@ void weft__fiber_park(struct weft__carrier *carrier);
 /* One call of a stackless task, at home. */
 void weft__stackless_run(struct weft__carrier *carrier, struct weft_task *task);
 
+/* Before a task leaves: fires its own wait if it was cancelled while it armed. */
+void weft__wait_check_cancel(struct weft_task *task);
+
 /* A task that has left its stack while ARMED: PARKED, or runnable again if it was fired. */
 void weft__park_finish(struct weft_task *task);
 

@@ -11,7 +11,7 @@ enum {
     SLAB_STACKS = 64,  /* stacks in one mapping */
     COLOURS = 16,      /* different top offsets */
     COLOUR_STEP = 64,  /* bytes between them: one cache line */
-    IDLE_LIMIT = 1024, /* idle stacks in the depot that keep their memory */
+    IDLE_LIMIT = 4096, /* idle stacks in the depot that keep their memory */
 };
 
 struct slab {

@@ -149,7 +149,9 @@ static void settle(struct weft_task *task, bool cancelled)
             weft__timer_disarm(&await->timer);
         frame->result = 0;
     } else {
-        bool ended = code == WEFT__WHY_SOURCE || weft__join_unlink(await->join.task);
+        /* Cancelled: completion must have let go of the handle before `drop` may. */
+        bool ended = (code == WEFT__WHY_SOURCE && !cancelled) ||
+                     weft__join_unlink(await->join.task);
         if (ended && !cancelled)
             frame->result = weft__join_take(await->join.task, await->join.out);
     }
@@ -180,6 +182,7 @@ void weft__stackless_run(struct weft__carrier *carrier, struct weft_task *task)
         body->yielding = false;
         weft__carrier_requeue(carrier, task);
     } else if (await_of(body->frame)->kind) {
+        weft__wait_check_cancel(task);
         weft__park_finish(task);
     } else {
         weft__fatal(__func__, "a stackless task returned WEFT_PENDING without awaiting anything");

@@ -109,10 +109,11 @@ static inline void weft__task_prefetch(struct weft_task *task)
 static inline void weft__task_prefetch_stack(struct weft_task *task)
 {
 #if !WEFT__TSAN /* it would be right to object */
-    char *context = weft__load(&weft__fiber(task)->context, relaxed);
-    __builtin_prefetch(context, 1);
-    __builtin_prefetch(context + WEFT__CACHE_LINE, 1);
-    __builtin_prefetch(context + 2 * WEFT__CACHE_LINE, 1);
+    /* As a number: in a fresh task it is NULL, or anything. */
+    uintptr_t context = (uintptr_t)weft__load(&weft__fiber(task)->context, relaxed);
+    __builtin_prefetch((void *)context, 1);
+    __builtin_prefetch((void *)(context + WEFT__CACHE_LINE), 1);
+    __builtin_prefetch((void *)(context + 2 * WEFT__CACHE_LINE), 1);
 #else
     (void)task;
 #endif

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/base.h"
+#include "platform/barrier.h"
 #include "platform/park.h"
 #include "task/carrier.h"
 #include "task/task.h"
@@ -11,9 +12,10 @@
 bool weft__wait_fire(struct weft__waiter *waiter, uint32_t code, struct weft__wake_list *list)
 {
     /*
-     * Sequentially consistent for cancellation's sake (wait.h); for the other sources acquire and
-     * release would do: acquire of PARKED, so that the saved registers are seen by whoever resumes
-     * the task through us; release of what the source has written for the waiter.
+     * Sequentially consistent for cancellation's sake (wait.h): the flag before, this look after.
+     * For the other sources acquire and release would do: acquire of PARKED, so that the saved
+     * registers are seen by whoever resumes the task through us; release of what the source has
+     * written for the waiter.
      */
     bool thread = waiter->kind == WEFT__THREAD; /* once it is fired it may be gone */
     uint32_t word = weft__load(&waiter->word, seq_cst);
@@ -51,27 +53,23 @@ void weft__wake(struct weft__wake_list *list)
     }
 }
 
+void weft__wait_check_cancel(struct weft_task *task)
+{
+    weft__fence_after_rmw(); /* see wait.h; the read-modify-write was that of a source's lock */
+    if (WEFT__UNLIKELY(weft__task_is_cancelled(task))) {
+        struct weft__wake_list none = {0};
+        weft__wait_fire(&task->waiter, WEFT__WHY_CANCEL, &none); /* ARMED: so nothing to wake */
+    }
+}
+
 void weft__park_finish(struct weft_task *task)
 {
     uint32_t word = weft__load(&task->waiter.word, relaxed);
-    /*
-     * Release: the registers just saved, for whoever fires. Sequentially consistent, and before the
-     * look at the state: see "Cancellation" in wait.h.
-     */
+    /* Release: the registers just saved, for whoever fires. Afterwards the task is not ours. */
     if ((word & WEFT__PHASE) == WEFT__ARMED &&
-        weft__cas(&task->waiter.word, &word, (word & WEFT__SHIELDED) | WEFT__PARKED, seq_cst,
-                  acquire)) {
-        /*
-         * From here on the task may run elsewhere, end, and its memory serve another task of the
-         * runtime. That is harmless: whoever lives here now, if it is cancelled it is right to
-         * fire its wait with that.
-         */
-        struct weft__wake_list list = {0};
-        if (WEFT__UNLIKELY(weft__load(&task->state, seq_cst) & WEFT__CANCELLED) &&
-            weft__wait_fire(&task->waiter, WEFT__WHY_CANCEL, &list))
-            weft__wake(&list);
+        weft__cas(&task->waiter.word, &word, (word & WEFT__SHIELDED) | WEFT__PARKED, release,
+                  acquire))
         return;
-    }
     weft__schedule(task); /* fired on its way out, and by rule 3 ours to requeue */
 }
 
@@ -96,6 +94,7 @@ uint32_t weft__wait_park(struct weft__waiter *waiter, uint64_t deadline)
         word = thread_park(waiter, deadline);
     } else {
         weft__assert(deadline == UINT64_MAX);
+        weft__wait_check_cancel(weft__task_of(waiter));
         weft__fiber_park(weft__carrier());
         word = weft__load(&waiter->word, relaxed); /* ordered by the hand-over that resumed us */
     }

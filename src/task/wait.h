@@ -11,7 +11,7 @@
  *                           +-------------- fire(code) --------------+--> FIRED(code)
  *
  * 1. The waiter calls weft__wait_begin (a plain store: nobody else writes the word while RUNNING),
- *    then links itself at its sources, under each source's lock, then weft__wait_park.
+ *    then links itself at one source at least, under its lock, then weft__wait_park.
  * 2. A source that has something, holding its lock, calls weft__wait_fire. The one compare-and-swap
  *    that moves ARMED or PARKED to FIRED wins; only the winner may let its operation take effect
  *    on the waiter's behalf. All others see false and go to their next waiter.
@@ -24,10 +24,13 @@
  *    while holding its lock, and makes winners runnable (weft__wake) after dropping it, which is
  *    safe because a fired waiter cannot run until then.
  *
- * Cancellation sets the task's CANCELLED flag, then tries to fire. Since begin is a plain store, it
- * may miss a task that is just arming. That is caught later: ARMED -> PARKED is a sequentially
- * consistent read-modify-write, after which the flag is looked at again; setting the flag is one
- * too, after which the word is looked at. One of the two sees the other (Dekker).
+ * Cancellation sets the task's CANCELLED flag, then looks at the word and fires. Since begin is a
+ * plain store, that look may miss a task that is just arming; so the waiter looks at its flag once
+ * more before it leaves its stack, and if it is set fires itself. Setting the flag is a full fence
+ * for the one side; for the other, linking at the sources has taken a lock, and
+ * weft__fence_after_rmw makes a full fence of that. So one of the two sees the other (Dekker). It is
+ * the waiter that looks, and not the worker that parks it, because from PARKED on the task may run,
+ * end and be replaced by another one in its slot.
  *
  * Locked instructions a wait: one in park, one in fire.
  */
