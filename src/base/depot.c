@@ -1,6 +1,7 @@
 /* Object caches: see depot.h. */
 #include "base/depot.h"
 
+#include "base/atomic.h"
 #include "base/base.h"
 
 static struct weft__free *pop(struct weft__magazine *magazine)
@@ -18,30 +19,33 @@ void weft__depot_init(struct weft__depot *depot, const struct weft__depot_ops *o
     *depot = (struct weft__depot){.ops = ops};
 }
 
-/* Puts a magazine to rest. Lock held. */
+/* Puts a full magazine to rest. Lock held. */
 static void give(struct weft__depot *depot, struct weft__magazine *magazine)
 {
-    if (!magazine->count)
-        return;
+    weft__assert(magazine->count == WEFT__MAGAZINE);
     magazine->top->magazine = depot->magazines;
     depot->magazines = magazine->top;
-    depot->idle += magazine->count;
-    if (depot->ops->rest)
-        depot->ops->rest(depot, magazine, depot->idle);
+    weft__count(&depot->idle, magazine->count);
     *magazine = (struct weft__magazine){0};
+}
+
+/* Takes the first magazine off a list; false if there is none. Lock held. */
+static bool take_from(struct weft__free **list, struct weft__magazine *magazine)
+{
+    struct weft__free *first = *list;
+    if (!first)
+        return false;
+    *list = first->magazine;
+    *magazine = (struct weft__magazine){first, WEFT__MAGAZINE};
+    return true;
 }
 
 /* Fills an empty magazine from the depot, growing it if need be. Lock held. */
 static int take(struct weft__depot *depot, struct weft__magazine *magazine)
 {
-    if (depot->magazines) {
-        struct weft__free *first = depot->magazines;
-        depot->magazines = first->magazine;
-        unsigned count = 0;
-        for (struct weft__free *object = first; object; object = object->next)
-            count++;
-        *magazine = (struct weft__magazine){first, count};
-        depot->idle -= count;
+    depot->takes++;
+    if (take_from(&depot->magazines, magazine)) {
+        weft__count(&depot->idle, -(size_t)magazine->count);
         return 0;
     }
     if (depot->loose.count) {
@@ -49,7 +53,27 @@ static int take(struct weft__depot *depot, struct weft__magazine *magazine)
         depot->loose = (struct weft__magazine){0};
         return 0;
     }
+    if (take_from(&depot->cold, magazine))
+        return 0;
     return depot->ops->grow(depot, magazine);
+}
+
+bool weft__depot_take_idle(struct weft__depot *depot, struct weft__magazine *magazine)
+{
+    weft__lock(&depot->lock);
+    bool taken = take_from(&depot->magazines, magazine);
+    if (taken)
+        weft__count(&depot->idle, -(size_t)magazine->count);
+    weft__unlock(&depot->lock);
+    return taken;
+}
+
+void weft__depot_put_cold(struct weft__depot *depot, struct weft__magazine *magazine)
+{
+    weft__lock(&depot->lock);
+    magazine->top->magazine = depot->cold;
+    depot->cold = magazine->top;
+    weft__unlock(&depot->lock);
 }
 
 static WEFT__NOINLINE struct weft__free *get_slow(struct weft__depot *depot,
@@ -89,12 +113,18 @@ struct weft__free *weft__depot_get(struct weft__depot *depot, struct weft__cache
     return get_slow(depot, cache);
 }
 
-static void put_uncached(struct weft__depot *depot, struct weft__free *object)
+/* Lock held. */
+static void put_loose(struct weft__depot *depot, struct weft__free *object)
 {
-    weft__lock(&depot->lock);
     weft__magazine_push(&depot->loose, object);
     if (depot->loose.count == WEFT__MAGAZINE)
         give(depot, &depot->loose);
+}
+
+static void put_uncached(struct weft__depot *depot, struct weft__free *object)
+{
+    weft__lock(&depot->lock);
+    put_loose(depot, object);
     depot->out--;
     bool last = depot->closed && depot->out == 0;
     weft__unlock(&depot->lock);
@@ -125,8 +155,10 @@ void weft__depot_put(struct weft__depot *depot, struct weft__cache *cache,
 void weft__depot_flush(struct weft__depot *depot, struct weft__cache *cache)
 {
     weft__lock(&depot->lock);
-    give(depot, &cache->hot);
-    give(depot, &cache->spare);
+    for (struct weft__free *object; (object = pop(&cache->hot));)
+        put_loose(depot, object);
+    for (struct weft__free *object; (object = pop(&cache->spare));)
+        put_loose(depot, object);
     depot->out += cache->out;
     cache->out = 0;
     weft__unlock(&depot->lock);

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/atomic.h"
 #include "platform/park.h"
 
 enum { WEFT__MAGAZINE = 64 };
@@ -43,8 +44,6 @@ struct weft__depot;
 struct weft__depot_ops {
     /* Makes up to WEFT__MAGAZINE new objects and puts their links on `magazine`. 0 or -ENOMEM. */
     int (*grow)(struct weft__depot *depot, struct weft__magazine *magazine);
-    /* A magazine has come to rest in the depot, which now holds `idle` objects. May be NULL. */
-    void (*rest)(struct weft__depot *depot, const struct weft__magazine *magazine, size_t idle);
     /* Frees all memory, the depot's own included. */
     void (*destroy)(struct weft__depot *depot);
 };
@@ -52,9 +51,11 @@ struct weft__depot_ops {
 struct weft__depot {
     struct weft__lock lock; /* guards all below */
     const struct weft__depot_ops *ops;
-    struct weft__free *magazines; /* full ones, through ->magazine of their first object */
+    struct weft__free *magazines; /* full, all of them; through ->magazine of their first object */
+    struct weft__free *cold;      /* the same, but used only when there are no others */
     struct weft__magazine loose;  /* objects that threads without a cache have put */
-    size_t idle;                  /* objects in `magazines` */
+    _Atomic size_t idle;          /* objects in `magazines`; written under the lock */
+    uint64_t takes;               /* magazines ever taken out */
     int64_t out;                  /* objects out, as far as threads without a cache know */
     bool closed;                  /* the owner has gone: destroyed when `out` reaches 0 */
 };
@@ -67,6 +68,13 @@ void weft__depot_put(struct weft__depot *depot, struct weft__cache *cache, struc
 
 /* Empties a cache into the depot, when its worker ends. */
 void weft__depot_flush(struct weft__depot *depot, struct weft__cache *cache);
+
+/*
+ * Takes a magazine out, to do something to its objects that make them cold (false if there is
+ * none), and puts it back as that.
+ */
+bool weft__depot_take_idle(struct weft__depot *depot, struct weft__magazine *magazine);
+void weft__depot_put_cold(struct weft__depot *depot, struct weft__magazine *magazine);
 
 /* The owner lets go, after all caches were flushed: destroyed now, or with the last object put. */
 void weft__depot_close(struct weft__depot *depot);

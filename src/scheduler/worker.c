@@ -12,6 +12,7 @@ enum {
     SLOT_RUNS = 3, /* tasks in a row from the slot, before the queue gets a turn */
     BUDGET = 128,  /* operations a task may do before it must yield */
     CLOSING_LOOK = 10000000, /* ns between looks at a closing scheduler */
+    TRIM_PAUSE = 1000000000, /* ns of idleness before stacks give memory back */
     NAP = 1000000, /* ns in bed, before the driver is looked after */
     BATCH = 128,   /* most tasks taken from the inject queue at once */
 };
@@ -390,12 +391,19 @@ static void doze(struct weft__worker *worker)
         uint64_t soon = weft__clock_now() + CLOSING_LOOK;
         deadline = soon < deadline ? soon : deadline;
     }
+    bool excess = weft__stacks_have_excess(scheduler->stacks);
+    if (WEFT__UNLIKELY(excess)) {
+        uint64_t trim_at = weft__clock_now() + TRIM_PAUSE;
+        deadline = trim_at < deadline ? trim_at : deadline;
+    }
     bool alone = weft__idle_sleepers(&scheduler->idle) == scheduler->config.workers;
     bool nap = !alone && !worker->napped;
     weft__count(&worker->counters.parks, 1);
     worker->napped = nap;
     if (!nap && weft__driver_try_own(scheduler->driver)) {
         int count = sleep_in_driver(worker, deadline);
+        if (excess && count == 0 && weft__clock_now() >= deadline)
+            weft__stacks_trim(scheduler->stacks);
         /* Up before handing out events: else each would find a sleeper to wake, ourselves. */
         weft__idle_get_up(&scheduler->idle, worker);
         dispatch(worker, count);

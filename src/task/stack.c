@@ -11,7 +11,8 @@ enum {
     SLAB_STACKS = 64,  /* stacks in one mapping */
     COLOURS = 16,      /* different top offsets */
     COLOUR_STEP = 64,  /* bytes between them: one cache line */
-    IDLE_LIMIT = 4096, /* idle stacks in the depot that keep their memory */
+    IDLE_LIMIT = 1024, /* idle stacks in the depot that keep their memory for good */
+    TRIM_AT_ONCE = 64, /* magazines */
 };
 
 struct slab {
@@ -24,6 +25,7 @@ struct weft__stacks {
     struct weft__depot depot;
     struct slab *slabs; /* newest first; only that one has unused stacks */
     size_t size;
+    uint64_t takes_seen; /* at the last trim */
 };
 
 static size_t slab_bytes(const struct weft__stacks *stacks)
@@ -86,19 +88,6 @@ static int grow(struct weft__depot *depot, struct weft__magazine *magazine)
     return 0;
 }
 
-/* Too many idle ones: the pages below the descriptors' go back to the system. */
-static void rest(struct weft__depot *depot, const struct weft__magazine *magazine, size_t idle)
-{
-    (void)depot;
-    if (idle <= IDLE_LIMIT)
-        return;
-    for (struct weft__free *free = magazine->top; free; free = free->next) {
-        struct weft__stack *stack = weft__container(free, struct weft__stack, free);
-        uintptr_t page = weft__page_size();
-        weft__stack_discard(stack->bottom, (void *)((uintptr_t)stack & ~(page - 1)));
-    }
-}
-
 static void destroy(struct weft__depot *depot)
 {
     struct weft__stacks *stacks = weft__container(depot, struct weft__stacks, depot);
@@ -118,7 +107,7 @@ static void destroy(struct weft__depot *depot)
     free(stacks);
 }
 
-static const struct weft__depot_ops depot_ops = {.grow = grow, .rest = rest, .destroy = destroy};
+static const struct weft__depot_ops depot_ops = {.grow = grow, .destroy = destroy};
 
 int weft__stacks_new(size_t size, struct weft__stacks **out)
 {
@@ -152,6 +141,30 @@ void weft__stack_put(struct weft__stacks *stacks, struct weft__cache *cache,
 void weft__stack_cache_flush(struct weft__stacks *stacks, struct weft__cache *cache)
 {
     weft__depot_flush(&stacks->depot, cache);
+}
+
+bool weft__stacks_have_excess(struct weft__stacks *stacks)
+{
+    return weft__load(&stacks->depot.idle, relaxed) > IDLE_LIMIT;
+}
+
+void weft__stacks_trim(struct weft__stacks *stacks)
+{
+    weft__lock(&stacks->depot.lock);
+    bool quiet = stacks->takes_seen == stacks->depot.takes;
+    stacks->takes_seen = stacks->depot.takes;
+    weft__unlock(&stacks->depot.lock);
+    uintptr_t page = weft__page_size();
+    struct weft__magazine magazine;
+    for (int i = 0; quiet && i < TRIM_AT_ONCE && weft__stacks_have_excess(stacks); i++) {
+        if (!weft__depot_take_idle(&stacks->depot, &magazine))
+            return;
+        for (struct weft__free *free = magazine.top; free; free = free->next) {
+            struct weft__stack *stack = weft__container(free, struct weft__stack, free);
+            weft__stack_discard(stack->bottom, (void *)((uintptr_t)stack & ~(page - 1)));
+        }
+        weft__depot_put_cold(&stacks->depot, &magazine);
+    }
 }
 
 bool weft__stack_guards(const struct weft__stack *stack, const void *address)

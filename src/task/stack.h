@@ -33,6 +33,14 @@ void weft__stack_put(struct weft__stacks *stacks, struct weft__cache *cache,
                      struct weft__stack *stack);
 void weft__stack_cache_flush(struct weft__stacks *stacks, struct weft__cache *cache);
 
+/*
+ * Memory that idle stacks keep comes back to the system in two steps: there are many of them, and
+ * since the last trim, about a second ago, none were needed. Trim gives back some of it then, all
+ * but the page that the descriptor is in; call it again while there is excess.
+ */
+bool weft__stacks_have_excess(struct weft__stacks *stacks);
+void weft__stacks_trim(struct weft__stacks *stacks);
+
 /* Where a fiber's frames begin: right below the descriptor. */
 static inline void *weft__stack_top(struct weft__stack *stack)
 {

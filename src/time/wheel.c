@@ -129,6 +129,19 @@ void weft__timer_disarm(struct weft__timer *timer)
     weft__unlock(&wheel->lock);
 }
 
+/*
+ * Timers lie on the stacks of sleepers, far apart and cold: fetches the waiter of the next one, and
+ * the one after it.
+ */
+static void prefetch_next(const struct weft__link *head)
+{
+    struct weft__link *link = head->next;
+    if (link == head)
+        return;
+    __builtin_prefetch(weft__container(link, struct weft__timer, link)->waiter, 1);
+    __builtin_prefetch(link->next, 1);
+}
+
 /* Fires or files again everything in a slot whose time has come. Lock held. */
 static void open_slot(struct weft__wheel *wheel, int level, int slot, struct weft__wake_list *list)
 {
@@ -137,6 +150,7 @@ static void open_slot(struct weft__wheel *wheel, int level, int slot, struct wef
     wheel->occupied[level] &= ~(UINT64_C(1) << slot);
     for (struct weft__link *link; (link = weft__list_take(&due)) != NULL;) {
         struct weft__timer *timer = weft__container(link, struct weft__timer, link);
+        prefetch_next(&due);
         if (timer->tick > wheel->elapsed) {
             weft__wheel_insert(wheel, timer);
         } else if (weft__wait_fire(timer->waiter, WEFT__WHY_TIMER, list)) {
