@@ -61,8 +61,8 @@ WEFT_API int weft_runtime_new_sized(const struct weft_config *config, size_t siz
  * handles, weft_handles, streams and listeners that are still held stay valid for their own
  * release calls and give WEFT_ESHUTDOWN otherwise.
  *
- * Returns 0, or -EDEADLK when called from one of the runtime's own tasks or threads, and then
- * nothing has happened. NULL gives 0. Any other thread. Blocks the thread; does not suspend.
+ * Returns 0, or -EDEADLK when called from inside a task (of any runtime: it would block a worker),
+ * and then nothing has happened. NULL gives 0. Any plain thread. Blocks it; does not suspend.
  */
 WEFT_API int weft_runtime_free(weft_runtime *runtime);
 

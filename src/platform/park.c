@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "platform/barrier.h"
+#include "platform/sanitizer.h"
 
 /* The kernel's own time type: 64 bits everywhere, whatever the C library's time_t is. */
 struct kernel_time {
@@ -37,6 +38,11 @@ bool weft__futex_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadli
     long rc = syscall(FUTEX_CALL, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, expected,
                       deadline == UINT64_MAX ? NULL : &until, NULL, FUTEX_BITSET_MATCH_ANY);
     bool timed_out = rc != 0 && errno == ETIMEDOUT;
+#if WEFT__TSAN
+    /* TSan holds a signal back until the thread enters a call that it knows. */
+    if (rc != 0 && errno == EINTR)
+        usleep(0);
+#endif
     errno = saved;
     return !timed_out;
 }

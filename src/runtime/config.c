@@ -79,7 +79,8 @@ static int check(const struct weft_config *config)
                 config->max_io_events <= MAX_IO_EVENTS &&
                 config->max_blocking_threads <= MAX_INTERVAL &&
                 (!config->fiber_stack_size || config->fiber_stack_size >= MIN_FIBER_STACK) &&
-                config->fiber_stack_size <= MAX_FIBER_STACK;
+                config->fiber_stack_size <= MAX_FIBER_STACK &&
+                (!config->thread_stack_size || config->thread_stack_size >= MIN_FIBER_STACK);
     return fine ? 0 : -EINVAL;
 }
 

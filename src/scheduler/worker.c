@@ -376,6 +376,15 @@ static void sleep_in_bed(struct weft__worker *worker, uint64_t deadline)
     weft__swap(&worker->bed, WEFT__BED_EMPTY, acq_rel);
 }
 
+/* Whether somebody waits for events. */
+static bool is_driver_watched(const struct weft__scheduler *scheduler)
+{
+    for (unsigned i = 0; i < scheduler->config.workers; i++)
+        if (weft__load(&scheduler->workers[i].bed, relaxed) == WEFT__BED_DRIVER)
+            return true;
+    return false;
+}
+
 /*
  * Where to sleep. The last one awake sleeps in the driver. Whoever lies down while others are awake
  * naps in bed first, so that the driver is free for them: they turn it themselves when their tasks
@@ -409,6 +418,8 @@ static void doze(struct weft__worker *worker)
         dispatch(worker, count);
         weft__driver_disown(scheduler->driver);
     } else {
+        /* Not watched, but not to be had: an awake one is just looking, and may go back to work. */
+        nap = nap || !is_driver_watched(scheduler);
         uint64_t nap_end = nap ? weft__clock_now() + NAP : UINT64_MAX;
         sleep_in_bed(worker, nap_end < deadline ? nap_end : deadline);
         weft__idle_get_up(&scheduler->idle, worker);

@@ -121,7 +121,7 @@ void weft__task_discard(struct weft_task *task)
 static void cancel_wait(struct weft_task *task)
 {
     struct weft__wake_list list = {0};
-    if (weft__wait_fire(&task->waiter, WEFT__WHY_CANCEL, &list))
+    if (weft__wait_fire_task(task, WEFT__WHY_CANCEL, &list))
         weft__wake(&list);
 }
 

@@ -9,7 +9,8 @@
 #include "task/carrier.h"
 #include "task/task.h"
 
-bool weft__wait_fire(struct weft__waiter *waiter, uint32_t code, struct weft__wake_list *list)
+/* The compare-and-swap that makes the winner; `*word` is what it has found. */
+static bool win(struct weft__waiter *waiter, uint32_t code, uint32_t *word)
 {
     /*
      * Sequentially consistent for cancellation's sake (wait.h): the flag before, this look after.
@@ -17,21 +18,24 @@ bool weft__wait_fire(struct weft__waiter *waiter, uint32_t code, struct weft__wa
      * registers are seen by whoever resumes the task through us; release of what the source has
      * written for the waiter.
      */
-    bool thread = waiter->kind == WEFT__THREAD; /* once it is fired it may be gone */
-    uint32_t word = weft__load(&waiter->word, seq_cst);
+    *word = weft__load(&waiter->word, seq_cst);
     do {
-        uint32_t phase = word & WEFT__PHASE;
+        uint32_t phase = *word & WEFT__PHASE;
         if (phase != WEFT__ARMED && phase != WEFT__PARKED)
             return false;
-        if (code == WEFT__WHY_CANCEL && word & WEFT__SHIELDED)
+        if (code == WEFT__WHY_CANCEL && *word & WEFT__SHIELDED)
             return false;
-    } while (!weft__cas(&waiter->word, &word, WEFT__FIRED | code << WEFT__CODE_SHIFT, seq_cst,
+    } while (!weft__cas(&waiter->word, word, WEFT__FIRED | code << WEFT__CODE_SHIFT, seq_cst,
                         seq_cst));
+    return true;
+}
 
-    if (thread) {
-        weft__futex_wake(&waiter->word, 1);
-    } else if ((word & WEFT__PHASE) == WEFT__PARKED) {
-        struct weft_task *task = weft__task_of(waiter);
+bool weft__wait_fire_task(struct weft_task *task, uint32_t code, struct weft__wake_list *list)
+{
+    uint32_t word;
+    if (!win(&task->waiter, code, &word))
+        return false;
+    if ((word & WEFT__PHASE) == WEFT__PARKED) {
         task->next = NULL;
         if (list->first)
             list->last->next = task;
@@ -39,6 +43,17 @@ bool weft__wait_fire(struct weft__waiter *waiter, uint32_t code, struct weft__wa
             list->first = task;
         list->last = task;
     }
+    return true;
+}
+
+bool weft__wait_fire(struct weft__waiter *waiter, uint32_t code, struct weft__wake_list *list)
+{
+    uint32_t word;
+    if (waiter->kind != WEFT__THREAD)
+        return weft__wait_fire_task(weft__task_of(waiter), code, list);
+    if (!win(waiter, code, &word))
+        return false;
+    weft__futex_wake(&waiter->word, 1); /* it may be gone: only an address */
     return true;
 }
 

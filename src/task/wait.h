@@ -101,6 +101,9 @@ static inline void weft__wait_end(struct weft__waiter *waiter)
  */
 bool weft__wait_fire(struct weft__waiter *waiter, uint32_t code, struct weft__wake_list *list);
 
+/* The same for a waiter that is a task's; looks at nothing but its word. */
+bool weft__wait_fire_task(struct weft_task *task, uint32_t code, struct weft__wake_list *list);
+
 /* Makes all on the list runnable. Call it without locks: it may wake workers. */
 void weft__wake(struct weft__wake_list *list);
 
