@@ -7,7 +7,7 @@
 #include <sched.h>
 
 #include "base/base.h"
-#include "base/depot.h"
+#include "task/depot.h"
 
 struct object {
     struct weft__free free;

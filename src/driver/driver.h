@@ -7,7 +7,7 @@
 #ifndef WEFT_DRIVER_DRIVER_H
 #define WEFT_DRIVER_DRIVER_H
 
-#include "base/depot.h"
+#include "task/depot.h"
 #include "driver/io.h"
 #include "task/wait.h"
 

@@ -8,7 +8,7 @@
 #ifndef WEFT_TASK_MEMORY_H
 #define WEFT_TASK_MEMORY_H
 
-#include "base/depot.h"
+#include "task/depot.h"
 
 enum {
     WEFT__TASK_CLASSES = 7,

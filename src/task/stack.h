@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "base/depot.h"
+#include "task/depot.h"
 #include "platform/sanitizer.h"
 
 struct weft__stack {

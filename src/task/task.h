@@ -20,7 +20,7 @@
 #include <weft/task.h>
 
 #include "base/base.h"
-#include "base/depot.h"
+#include "task/depot.h"
 #include "platform/sanitizer.h"
 #include "task/wait.h"
 

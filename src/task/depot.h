@@ -7,8 +7,8 @@
  * depot directly. Memory of objects is type-stable: it goes back to the system only with the whole
  * depot, and that outlives its owner for as long as objects are out.
  */
-#ifndef WEFT_BASE_DEPOT_H
-#define WEFT_BASE_DEPOT_H
+#ifndef WEFT_TASK_DEPOT_H
+#define WEFT_TASK_DEPOT_H
 
 #include <stdbool.h>
 #include <stddef.h>

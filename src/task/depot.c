@@ -1,5 +1,5 @@
 /* Object caches: see depot.h. */
-#include "base/depot.h"
+#include "task/depot.h"
 
 #include "base/atomic.h"
 #include "base/base.h"
