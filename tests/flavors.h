@@ -160,4 +160,25 @@ UNUSED static void *number(long n)
     return (void *)(intptr_t)n;
 }
 
+/* ---- tasks that several files use ---- */
+
+UNUSED static void *return_arg(void *arg)
+{
+    return arg;
+}
+
+UNUSED static void *sleep_for_ever(void *arg)
+{
+    (void)arg;
+    return number(weft_sleep(WEFT_FOREVER));
+}
+
+/* Joins, and expects this code and this result. */
+UNUSED static void expect(weft_task *task, int code, void *expected)
+{
+    void *result = &result;
+    assert_int_equal(weft_join(task, &result), code);
+    assert_ptr_equal(result, expected);
+}
+
 #endif

@@ -12,24 +12,6 @@
 #include <time.h>
 #include <unistd.h>
 
-static void *return_arg(void *arg)
-{
-    return arg;
-}
-
-static void *sleep_for_ever(void *arg)
-{
-    (void)arg;
-    return number(weft_sleep(WEFT_FOREVER));
-}
-
-static void expect(weft_task *task, int code, void *expected)
-{
-    void *result = &result;
-    assert_int_equal(weft_join(task, &result), code);
-    assert_ptr_equal(result, expected);
-}
-
 /* Runs `body` in a child process; its exit status. An assertion that fails there kills it. */
 static int in_child(int (*body)(const void *), const void *arg)
 {

@@ -33,24 +33,6 @@ static void drop_frame(void *opaque)
 
 #define FRAME(...) (&(struct frame){ .weft_frame.drop = drop_frame, __VA_ARGS__ })
 
-static void *return_arg(void *arg)
-{
-    return arg;
-}
-
-static void *sleep_for_ever(void *arg)
-{
-    (void)arg;
-    return number(weft_sleep(WEFT_FOREVER));
-}
-
-static void expect(weft_task *task, int code, void *expected)
-{
-    void *result = &result;
-    assert_int_equal(weft_join(task, &result), code);
-    assert_ptr_equal(result, expected);
-}
-
 /* ---- running to the end ---- */
 
 static int poll_end(struct frame *self)

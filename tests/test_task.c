@@ -8,25 +8,6 @@
 #include <pthread.h>
 #include <unistd.h>
 
-static void *return_arg(void *arg)
-{
-    return arg;
-}
-
-static void *sleep_for_ever(void *arg)
-{
-    (void)arg;
-    return number(weft_sleep(WEFT_FOREVER));
-}
-
-/* Joins, and expects this code and this result. */
-static void expect(weft_task *task, int code, void *expected)
-{
-    void *result = &result;
-    assert_int_equal(weft_join(task, &result), code);
-    assert_ptr_equal(result, expected);
-}
-
 /* ---- spawn and join ---- */
 
 static void *root_results(void *arg)
