@@ -64,13 +64,12 @@ static bool is_unusual(const char *line, const char *colon, const char *end, con
 static void read_header(struct request *request, const char *line, const char *end)
 {
     const char *colon = memchr(line, ':', (size_t)(end - line));
-    if (!colon || !is_visible(line, colon))
+    bool bad = !colon || !is_visible(line, colon);
+    if (bad || (request->status == 200 && (is_unusual(line, colon, end, "Content-Length", "0") ||
+                                           is_unusual(line, colon, end, "Transfer-Encoding", ""))))
         request->status = 400;
     else if (is_unusual(line, colon, end, "Connection", "keep-alive"))
         request->last = true;
-    else if (request->status == 200 && (is_unusual(line, colon, end, "Content-Length", "0") ||
-                                        is_unusual(line, colon, end, "Transfer-Encoding", "")))
-        request->status = 400;
 }
 
 /* Reads a request; its length, or 0 when there is more of it to come. */

@@ -11,13 +11,14 @@ struct session {
 };
 
 static const char *target_address; /* written before any task reads it */
+static char has_run;               /* its address is what a direction returns */
 
 static void release(struct session *session)
 {
     if (atomic_fetch_sub(&session->users, 1) == 1) {
         weft_close(session->client);
         weft_close(session->target);
-        free(session); /* NOLINT: the analyzer does not count users */
+        free(session);
     }
 }
 
@@ -37,7 +38,7 @@ static void *upwards(void *arg)
     struct session *session = arg;
     copy(session->client, session->target);
     release(session);
-    return arg; /* not NULL: it has run */
+    return &has_run;
 }
 
 static void *downwards(void *arg)
@@ -45,7 +46,7 @@ static void *downwards(void *arg)
     struct session *session = arg;
     copy(session->target, session->client);
     release(session);
-    return arg;
+    return &has_run;
 }
 
 /* Waits for a direction. One that never ran cannot have released its share of the session. */
@@ -78,8 +79,8 @@ static void *pass_on(void *arg)
     weft_task *up = weft_spawn(upwards, session);
     weft_task *down = weft_spawn(downwards, session);
     finish(up, session);
-    finish(down, session);
-    release(session);
+    finish(down, session); /* NOLINT(clang-analyzer-unix.Malloc): it cannot count users */
+    release(session);      /* NOLINT(clang-analyzer-unix.Malloc) */
     return NULL;
 }
 

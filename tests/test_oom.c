@@ -160,20 +160,9 @@ static int find_library(struct dl_phdr_info *info, size_t size, void *data)
 
 /* ---- what is tried ---- */
 
-static void *return_arg(void *arg)
-{
-    return arg;
-}
-
 static void *sleep_briefly(void *arg)
 {
     assert_int_equal(weft_sleep(WEFT_US(50)), 0);
-    return arg;
-}
-
-static void *sleep_for_ever(void *arg)
-{
-    (void)weft_sleep(WEFT_FOREVER);
     return arg;
 }
 

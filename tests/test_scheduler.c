@@ -7,11 +7,6 @@
 #include <time.h>
 #include <unistd.h>
 
-static void *return_arg(void *arg)
-{
-    return arg;
-}
-
 static void join_all(weft_task **tasks, int count)
 {
     for (int i = 0; i < count; i++)

@@ -22,11 +22,6 @@ static void assert_only_me(void)
     UNTIL(weft_metrics_read(NULL, &metrics) == 0 && metrics.alive_tasks == 1);
 }
 
-static void *return_arg(void *arg)
-{
-    return arg;
-}
-
 static void *root_million(void *arg)
 {
     enum { AT_ONCE = 100 };

@@ -2,13 +2,6 @@
 /* Sleeping: never early, in order, cancellable, and cheap in great numbers. */
 #include "flavors.h"
 
-static void expect(weft_task *task, int code, void *expected)
-{
-    void *result = &result;
-    assert_int_equal(weft_join(task, &result), code);
-    assert_ptr_equal(result, expected);
-}
-
 static void *root_never_early(void *arg)
 {
     /* Around the wheel's tick of 16384 ns and its first levels. */

@@ -72,7 +72,7 @@ static void context_new(struct context *context, void (*entry)(void))
     void *base = NULL;
     size_t page = weft__page_size();
 
-    assert_int_equal(weft__stack_map(STACK, &base), 0);
+    assert_int_equal(weft__map_reserve(STACK, &base), 0);
     assert_int_equal(weft__stack_guard(base), 0);
     memset(context, 0, sizeof *context);
     context->base = base;
@@ -83,7 +83,7 @@ static void context_new(struct context *context, void (*entry)(void))
 static void context_free(struct context *context)
 {
     weft__san_stack_end(&context->san);
-    weft__stack_unmap(context->base, STACK);
+    weft__map_release(context->base, STACK);
 }
 
 /* From a thread's own stack into the fiber, until that comes back. */
@@ -626,7 +626,7 @@ static void test_stack_map(void **state)
     size_t page = weft__page_size();
 
     assert_int_equal(page, sysconf(_SC_PAGESIZE));
-    assert_int_equal(weft__stack_map(4 * STACK, &base), 0);
+    assert_int_equal(weft__map_reserve(4 * STACK, &base), 0);
     assert_int_equal((uintptr_t)base % page, 0);
 
     char *stack = base;
@@ -635,11 +635,11 @@ static void test_stack_map(void **state)
     stack[STACK - 1] = 2;
     stack[STACK + page] = 3;
     assert_int_equal(stack[0], 1);
-    weft__stack_unmap(base, 4 * STACK);
+    weft__map_release(base, 4 * STACK);
 
     errno = 5;
     void *untouched = &page;
-    assert_int_equal(weft__stack_map((size_t)1 << 60, &untouched), -ENOMEM);
+    assert_int_equal(weft__map_reserve((size_t)1 << 60, &untouched), -ENOMEM);
     assert_ptr_equal(untouched, &page);
     assert_int_equal(errno, 5);
 }
@@ -650,7 +650,7 @@ static void test_stack_discard(void **state)
     void *base = NULL;
     size_t page = weft__page_size();
 
-    assert_int_equal(weft__stack_map(8 * page, &base), 0);
+    assert_int_equal(weft__map_reserve(8 * page, &base), 0);
     assert_int_equal(weft__stack_guard(base), 0);
     char *stack = base;
     memset(stack + page, 7, 7 * page);
@@ -662,7 +662,7 @@ static void test_stack_discard(void **state)
     assert_int_equal(stack[5 * page], 7);
     weft__stack_discard(stack + 6 * page + 1, stack + 7 * page - 1);
     assert_int_equal(stack[6 * page], 7);
-    weft__stack_unmap(base, 8 * page);
+    weft__map_release(base, 8 * page);
 }
 
 static void test_guard_stops_the_kernel_too(void **state)
@@ -671,7 +671,7 @@ static void test_guard_stops_the_kernel_too(void **state)
     void *base = NULL;
     size_t page = weft__page_size();
 
-    assert_int_equal(weft__stack_map(2 * page, &base), 0);
+    assert_int_equal(weft__map_reserve(2 * page, &base), 0);
     assert_int_equal(weft__stack_guard(base), 0);
     print_message("guards are made with %s\n",
                   weft__stack_guard_is_light() ? "MADV_GUARD_INSTALL" : "mprotect");
@@ -687,7 +687,7 @@ static void test_guard_stops_the_kernel_too(void **state)
     weft__stack_discard(base, (char *)base + 2 * page);
     assert_int_equal(syscall(SYS_uname, (struct utsname *)base), -1);
     assert_int_equal(errno, EFAULT);
-    weft__stack_unmap(base, 2 * page);
+    weft__map_release(base, 2 * page);
 }
 
 static char *guarded;
@@ -703,12 +703,12 @@ static void test_guard_stops_the_program(void **state)
     void *base = NULL;
     char output[512];
 
-    assert_int_equal(weft__stack_map(2 * weft__page_size(), &base), 0);
+    assert_int_equal(weft__map_reserve(2 * weft__page_size(), &base), 0);
     assert_int_equal(weft__stack_guard(base), 0);
     guarded = base;
     int status = in_child(write_to_guard, output, sizeof output);
     assert_true(status != 0);
-    weft__stack_unmap(base, 2 * weft__page_size());
+    weft__map_release(base, 2 * weft__page_size());
 }
 
 /* ---- overflow ------------------------------------------------------------------------------- */

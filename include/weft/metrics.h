@@ -1,4 +1,4 @@
-/* Counters that a runtime keeps about itself. Always on; each is written by one worker only. */
+/* Counters that a runtime keeps about itself. Always on; workers count without locked instructions. */
 #ifndef WEFT_METRICS_H
 #define WEFT_METRICS_H
 
@@ -18,7 +18,7 @@ struct weft_metrics {
     uint64_t wakes;          /* signals sent to sleeping workers */
     uint64_t wakes_useless;  /* times a woken worker found nothing to do */
     uint64_t overflows;      /* times a local queue overflowed into the inject queue */
-    uint64_t remote;         /* tasks scheduled through the inject queue */
+    uint64_t remote;         /* times a thread that is no worker made a task runnable */
     uint64_t turns;          /* looks at the driver */
     uint64_t io_events;      /* readiness events received */
     uint64_t timers_fired;   /* timers that expired */

@@ -4,8 +4,8 @@
  * Addresses are text: "127.0.0.1:80", "[::1]:80", "example.org:http", ":80" (any interface; IPv6
  * and IPv4), "localhost:0" (a free port). Names are resolved away from the workers. A stream or
  * listener belongs to the runtime it was made on, and may be used by all tasks of that runtime at
- * once: one task may read while another writes; several that read the same stream are served in
- * the order in which they came to wait.
+ * once: one task may read while another writes; several that read the same stream all wake when
+ * there is something, and those that find nothing left wait again.
  *
  * Codes that every operation may return
  *   -EINVAL        a null handle or buffer, or a length above SSIZE_MAX

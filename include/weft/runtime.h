@@ -58,8 +58,8 @@ WEFT_API int weft_runtime_new_sized(const struct weft_config *config, size_t siz
 /*
  * Shuts the runtime down and frees it: new work is refused, every task is cancelled and runs until
  * it returns, threads are joined. Waits for ever: a task that never returns is waited for. Task
- * handles, weft_handles, streams and listeners that are still held stay valid for their own
- * release calls and give WEFT_ESHUTDOWN otherwise.
+ * handles, weft_handles, streams and listeners that are still held stay valid: tasks can be joined,
+ * handles give cancelled tasks, streams and listeners give WEFT_ESHUTDOWN, and all can be released.
  *
  * Returns 0, or -EDEADLK when called from inside a task (of any runtime: it would block a worker),
  * and then nothing has happened. NULL gives 0. Any plain thread. Blocks it; does not suspend.

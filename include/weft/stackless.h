@@ -37,7 +37,8 @@ enum weft_poll {
 /* Heads every frame. Zero-initialise it, apart from `drop`. */
 struct weft_frame {
     /* Called once with the frame when the task ends, however it ends: returned, aborted, never
-     * started. Runs on a worker, before the joiner is told. May be NULL. Must not suspend. */
+     * started. Runs on a worker (or, refused by a runtime that shuts down, on the spawning thread),
+     * before the joiner is told. May be NULL. Must not suspend. */
     void (*drop)(void *frame);
     void *value;           /* what weft_join will give: see WEFT_RETURN */
     unsigned resume;       /* private: where the function goes on; 0 is its beginning */

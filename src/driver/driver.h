@@ -37,7 +37,7 @@ int weft__engine_epoll(unsigned max_events, struct weft__engine **out);
 
 struct weft__driver {
     struct weft__engine *engine;
-    struct weft__depot records; /* of struct weft__io */
+    struct weft__depot records; /* of struct weft__record */
     _Atomic bool owned;         /* by the worker that waits or dispatches */
     _Atomic bool shut;          /* no more operations: they give WEFT_ESHUTDOWN */
     /* Descriptors the engine knows. A driver with none need not be looked at by busy workers. */
@@ -73,7 +73,7 @@ void weft__driver_put_record(struct weft__driver *driver, struct weft__io *io);
 /* Ends every wait on a record, with WEFT__WHY_GONE. */
 void weft__io_evict(struct weft__io *io);
 
-/* An engine saw `ready` directions of `io`; `hangup`: the peer closed or sent urgent data. */
+/* An engine saw an event on `io`; `hangup`: the peer closed its side, or sent urgent data. */
 void weft__io_edge(struct weft__io *io, bool readable, bool writable, bool hangup,
                    struct weft__wake_list *list);
 

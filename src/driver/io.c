@@ -38,6 +38,7 @@ int weft__io_open(struct weft__driver *driver, int fd, struct weft__io **out)
     io->fd = fd;
     io->driver = driver;
     io->registered = false;
+    io->flags = 0;
     io->owner = NULL;
     weft__store(&io->trust_short, true, relaxed);
     for (int i = 0; i < 2; i++) {

@@ -80,8 +80,8 @@ int weft__io_open(struct weft__driver *driver, int fd, struct weft__io **out);
 
 /*
  * Performs the operation: its result, or a negative code: -EBADF (closed), -EPERM (would wait
- * outside a fiber), -ECANCELED, WEFT_ESHUTDOWN, or the system call's. May suspend. Each success
- * costs one unit of the task's budget, and an operation that finds the budget empty yields first.
+ * outside a fiber), -ECANCELED, WEFT_ESHUTDOWN, or the system call's. May suspend. Each
+ * operation costs one unit of the task's budget, and one that finds the budget empty yields first.
  */
 ssize_t weft__io_run(struct weft__io *io, struct weft__op *op);
 

@@ -21,7 +21,7 @@
 void weft__switch(void **save, void *load);
 
 /*
- * Lays out a new context on the stack [bottom, top) that calls `entry()` when first switched to.
+ * Lays out a new context on the stack [bottom, top) that enters `entry()` when first switched to.
  * `entry` never returns. `top` need not be aligned. At entry the stack is aligned as the ABI wants
  * and unwinding stops there (return address undefined, frame pointer 0).
  */

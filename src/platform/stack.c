@@ -30,7 +30,7 @@ size_t weft__page_size(void)
     return size;
 }
 
-int weft__stack_map(size_t bytes, void **base)
+int weft__map_reserve(size_t bytes, void **base)
 {
     int saved = errno;
     void *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
@@ -50,7 +50,7 @@ int weft__stack_map(size_t bytes, void **base)
     return 0;
 }
 
-void weft__stack_unmap(void *base, size_t bytes)
+void weft__map_release(void *base, size_t bytes)
 {
     int saved = errno;
     munmap(base, bytes);

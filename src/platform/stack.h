@@ -16,9 +16,9 @@
 /* The page size, read once. */
 size_t weft__page_size(void);
 
-/* Reserves a slab of `bytes` (a multiple of the page size). 0 and `*base`, or -ENOMEM. */
-int weft__stack_map(size_t bytes, void **base);
-void weft__stack_unmap(void *base, size_t bytes);
+/* Reserves zeroed memory, `bytes` of it (a multiple of the page size), touched page by page. 0 and `*base`, or -ENOMEM. */
+int weft__map_reserve(size_t bytes, void **base);
+void weft__map_release(void *base, size_t bytes);
 
 /* Makes the page at `base` a guard. 0 or -ENOMEM. Done once a stack, when first handed out. */
 int weft__stack_guard(void *base);

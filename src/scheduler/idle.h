@@ -1,8 +1,8 @@
 /*
  * Who sleeps, who searches, and whom to wake.
  *
- * A worker without work *searches* (steals), at most half of them at a time; when that is in vain it
- * *sleeps*. Work that is pushed wakes one sleeper, but only if nobody searches: a searcher will find
+ * A worker without work *searches* (steals), at most half of them (rounded up) at a time; when that is
+ * in vain it *sleeps*. Work that is pushed wakes one sleeper, but only if nobody searches: a searcher will find
  * it. The last searcher that finds something wakes the next one, so a burst wakes a chain.
  *
  * No wake is lost. A pusher publishes its work, then reads the summary; a worker that goes to sleep

@@ -11,7 +11,8 @@
  *   from any other thread          the inject queue
  *   more than a ring holds         half of the ring goes to the inject queue
  *
- * Lock order: inject, idle, driver and wheel locks are leaves: none is taken while holding another.
+ * Lock order: all locks (inject, idle, wheels, depots, records) are leaves: none is taken while
+ * another is held.
  */
 #ifndef WEFT_SCHEDULER_SCHEDULER_H
 #define WEFT_SCHEDULER_SCHEDULER_H
@@ -48,13 +49,13 @@ struct weft__worker {
     bool no_slot;
     struct weft_task *slot; /* to run next; nobody else sees it */
     unsigned slot_runs;     /* in a row */
-    uint32_t tick;          /* one a task run */
+    uint32_t tick;          /* one a task run, and one an idle turn */
     uint32_t event_at;      /* ticks at which to look at driver and timers, */
     uint32_t inject_at;     /* at the inject queue, */
     uint32_t home_at;       /* and the earlier of the two: fibers go home then */
     bool searching;         /* counted in the idle state */
     bool woken;             /* by a peer, and has not found anything yet */
-    bool napped;            /* since it last found anything: see doze in worker.c */
+    bool napped;            /* its last sleep was a nap: see doze in worker.c */
     uint64_t random;
     struct weft__chain fifo; /* the run queue of a current-thread scheduler */
     struct weft__counters counters;

@@ -53,7 +53,7 @@ struct weft__depot {
     const struct weft__depot_ops *ops;
     struct weft__free *magazines; /* full, all of them; through ->magazine of their first object */
     struct weft__free *cold;      /* the same, but used only when there are no others */
-    struct weft__magazine loose;  /* objects that threads without a cache have put */
+    struct weft__magazine loose;  /* for threads without a cache */
     _Atomic size_t idle;          /* objects in `magazines`; written under the lock */
     uint64_t takes;               /* magazines ever taken out */
     int64_t out;                  /* objects out, as far as threads without a cache know */

@@ -3,9 +3,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
 #include "base/base.h"
+#include "platform/stack.h"
 #include "task/task.h"
 
 enum { SLAB_SIZE = 512 * 1024 };
@@ -39,19 +39,17 @@ static unsigned class_for(size_t size)
     return class;
 }
 
-/* An aligned slab: maps twice the size and gives the ends back. */
+/* An aligned slab: reserves twice the size and gives the ends back. */
 static struct slab *slab_new(struct size_class *class)
 {
-    char *map = mmap(NULL, 2 * (size_t)SLAB_SIZE, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (map == MAP_FAILED)
+    void *map;
+    if (weft__map_reserve(2 * (size_t)SLAB_SIZE, &map) < 0)
         return NULL;
-    uintptr_t start = ((uintptr_t)map + SLAB_SIZE - 1) & ~((uintptr_t)SLAB_SIZE - 1);
-    size_t before = start - (uintptr_t)map;
-    if (before)
-        munmap(map, before);
-    if (before < SLAB_SIZE)
-        munmap(map + before + SLAB_SIZE, SLAB_SIZE - before);
+    uintptr_t begin = (uintptr_t)map;
+    uintptr_t start = (begin + SLAB_SIZE - 1) & ~((uintptr_t)SLAB_SIZE - 1);
+    if (start > begin)
+        weft__map_release(map, start - begin);
+    weft__map_release((void *)(start + SLAB_SIZE), begin + SLAB_SIZE - start);
 
     struct slab *slab = (struct slab *)start;
     slab->owner = class;
@@ -84,7 +82,7 @@ static void destroy(struct weft__depot *depot)
     while (class->slabs) {
         struct slab *slab = class->slabs;
         class->slabs = slab->next;
-        munmap(slab, SLAB_SIZE);
+        weft__map_release(slab, SLAB_SIZE);
     }
     free(class);
 }

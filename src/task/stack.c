@@ -39,7 +39,7 @@ static int slab_new(struct weft__stacks *stacks)
     if (!slab)
         return -ENOMEM;
     void *base;
-    int rc = weft__stack_map(slab_bytes(stacks), &base);
+    int rc = weft__map_reserve(slab_bytes(stacks), &base);
     if (rc < 0) {
         free(slab);
         return rc;
@@ -66,10 +66,7 @@ static struct weft__stack *stack_make(const struct weft__stacks *stacks, struct 
     return stack;
 }
 
-/*
- * A few at a time, so that a program with ten tasks does not touch sixty stacks; they are used in
- * the order of their addresses.
- */
+/* A few at a time, so that a program with ten tasks does not touch sixty stacks. */
 static int grow(struct weft__depot *depot, struct weft__magazine *magazine)
 {
     enum { STEP = 8 };
@@ -101,7 +98,7 @@ static void destroy(struct weft__depot *depot)
             struct weft__stack *stack = (struct weft__stack *)(void *)(top - colour - room);
             weft__san_stack_end(&stack->san);
         }
-        weft__stack_unmap(slab->base, slab_bytes(stacks));
+        weft__map_release(slab->base, slab_bytes(stacks));
         free(slab);
     }
     free(stacks);

@@ -35,7 +35,7 @@ void weft__stack_cache_flush(struct weft__stacks *stacks, struct weft__cache *ca
 
 /*
  * Memory that idle stacks keep comes back to the system in two steps: there are many of them, and
- * since the last trim, about a second ago, none were needed. Trim gives back some of it then, all
+ * since the last look, by a worker with nothing to do, none were needed. Trim gives back some of it then, all
  * but the page that the descriptor is in; call it again while there is excess.
  */
 bool weft__stacks_have_excess(struct weft__stacks *stacks);

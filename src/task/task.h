@@ -6,7 +6,7 @@
  *   runs      on a carrier (carrier.h): a fiber on a stack that it is given now, a stackless task as
  *             calls on the worker's own stack
  *   waits     by the protocol in wait.h, as often as it likes
- *   finishes  weft__task_finish: result stored, COMPLETE set, joiner fired, own reference dropped
+ *   finishes  weft__task_finish: result stored, COMPLETE set and own reference dropped, joiner fired
  *   freed     with the last reference
  *
  * The state word holds what any thread may ask or tell at any time; the waiter's word holds what

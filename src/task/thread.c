@@ -1,4 +1,4 @@
-/* What the calling thread is to weft: the only thread-local of the library. */
+/* What the calling thread is to weft: the one thread-local that tasks and workers go by. */
 #include "base/base.h"
 #include "task/carrier.h"
 

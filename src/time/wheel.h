@@ -7,8 +7,7 @@
  * and disarming cost a list operation. When time reaches a slot of a higher level its timers are
  * filed again, lower; on level 0 they fire. Deadlines are rounded up to a tick: never early.
  *
- * The owner arms and fires; any thread may disarm, and any worker may fire (adopt) the timers of
- * another. Hence the lock, which is almost never contended.
+ * The owner arms and fires; any thread may disarm. Hence the lock, which is almost never contended.
  */
 #ifndef WEFT_TIME_WHEEL_H
 #define WEFT_TIME_WHEEL_H
