@@ -28,7 +28,7 @@ struct weft_site {
 /* The place where this macro stands, as a `const struct weft_site *`. */
 #define WEFT_SITE                                                                                  \
     (__extension__({                                                                               \
-        static const struct weft_site weft_site_here = {__FILE__, __func__, __LINE__};             \
+        static const struct weft_site weft_site_here = { __FILE__, __func__, __LINE__ };           \
         &weft_site_here;                                                                           \
     }))
 

@@ -8,21 +8,21 @@ WEFT_BEGIN_DECLS
 
 /* All counts are totals since the runtime was made, summed over its workers, except the first two. */
 struct weft_metrics {
-    uint64_t workers;        /* worker threads; 1 for a current-thread runtime */
-    uint64_t alive_tasks;    /* spawned and not yet ended; a snapshot that may lag */
-    uint64_t spawned;        /* tasks spawned */
-    uint64_t polls;          /* times a task was run or resumed */
-    uint64_t steals;         /* successful steal operations */
-    uint64_t stolen;         /* tasks moved by them */
-    uint64_t parks;          /* times a worker went to sleep */
-    uint64_t wakes;          /* signals sent to sleeping workers */
-    uint64_t wakes_useless;  /* times a woken worker found nothing to do */
-    uint64_t overflows;      /* times a local queue overflowed into the inject queue */
-    uint64_t remote;         /* times a thread that is no worker made a task runnable */
-    uint64_t turns;          /* looks at the driver */
-    uint64_t io_events;      /* readiness events received */
-    uint64_t timers_fired;   /* timers that expired */
-    uint64_t forced_yields;  /* times a task used up its budget */
+    uint64_t workers;       /* worker threads; 1 for a current-thread runtime */
+    uint64_t alive_tasks;   /* spawned and not yet ended; a snapshot that may lag */
+    uint64_t spawned;       /* tasks spawned */
+    uint64_t polls;         /* times a task was run or resumed */
+    uint64_t steals;        /* successful steal operations */
+    uint64_t stolen;        /* tasks moved by them */
+    uint64_t parks;         /* times a worker went to sleep */
+    uint64_t wakes;         /* signals sent to sleeping workers */
+    uint64_t wakes_useless; /* times a woken worker found nothing to do */
+    uint64_t overflows;     /* times a local queue overflowed into the inject queue */
+    uint64_t remote;        /* times a thread that is no worker made a task runnable */
+    uint64_t turns;         /* looks at the driver */
+    uint64_t io_events;     /* readiness events received */
+    uint64_t timers_fired;  /* timers that expired */
+    uint64_t forced_yields; /* times a task used up its budget */
 };
 
 /*

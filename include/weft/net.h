@@ -32,10 +32,10 @@ typedef struct weft_listener weft_listener;
 
 /* What weft_tcp_listen_with takes. Zero means default everywhere. */
 struct weft_listen_options {
-    int backlog;             /* default 1024; the kernel caps it at somaxconn */
-    bool reuse_port;         /* SO_REUSEPORT: several listeners share the port */
-    bool exclusive_address;  /* do not set SO_REUSEADDR */
-    bool ipv6_only;          /* a listener on [::] does not take IPv4 as well */
+    int backlog;            /* default 1024; the kernel caps it at somaxconn */
+    bool reuse_port;        /* SO_REUSEPORT: several listeners share the port */
+    bool exclusive_address; /* do not set SO_REUSEADDR */
+    bool ipv6_only;         /* a listener on [::] does not take IPv4 as well */
     /*
      * Called on the accepting task when the process is out of descriptors or memory, once per
      * spell: `code` is -EMFILE, -ENFILE, -ENOBUFS or -ENOMEM. See weft_accept.
@@ -83,13 +83,13 @@ WEFT_API int weft_tcp_connect(const char *address, weft_stream **out) WEFT_MUST_
  * (or for no room at all), or a code. May suspend. -ECANCELED means that nothing was taken.
  */
 WEFT_API ssize_t weft_read(weft_stream *stream, void *buffer, size_t size) WEFT_MUST_USE;
-WEFT_API ssize_t weft_readv(weft_stream *stream, const struct iovec *vector,
-                            int count) WEFT_MUST_USE;
+WEFT_API ssize_t weft_readv(weft_stream *stream, const struct iovec *vector, int count)
+    WEFT_MUST_USE;
 
 /* Writes some of it, waiting until at least one byte fits. Returns the count or a code. */
 WEFT_API ssize_t weft_write(weft_stream *stream, const void *data, size_t size) WEFT_MUST_USE;
-WEFT_API ssize_t weft_writev(weft_stream *stream, const struct iovec *vector,
-                             int count) WEFT_MUST_USE;
+WEFT_API ssize_t weft_writev(weft_stream *stream, const struct iovec *vector, int count)
+    WEFT_MUST_USE;
 
 /*
  * Reads or writes all of it, however many steps that takes. Returns `size` (the sum of the vector),
@@ -101,10 +101,10 @@ WEFT_API ssize_t weft_writev(weft_stream *stream, const struct iovec *vector,
  */
 WEFT_API ssize_t weft_read_exact(weft_stream *stream, void *buffer, size_t size) WEFT_MUST_USE;
 WEFT_API ssize_t weft_write_all(weft_stream *stream, const void *data, size_t size) WEFT_MUST_USE;
-WEFT_API ssize_t weft_readv_exact(weft_stream *stream, struct iovec *vector,
-                                  int count) WEFT_MUST_USE;
-WEFT_API ssize_t weft_writev_all(weft_stream *stream, struct iovec *vector,
-                                 int count) WEFT_MUST_USE;
+WEFT_API ssize_t weft_readv_exact(weft_stream *stream, struct iovec *vector, int count)
+    WEFT_MUST_USE;
+WEFT_API ssize_t weft_writev_all(weft_stream *stream, struct iovec *vector, int count)
+    WEFT_MUST_USE;
 
 /*
  * Ends the writing direction (FIN); the peer reads the end of the stream, reading here goes on.

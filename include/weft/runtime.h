@@ -83,7 +83,8 @@ WEFT_API int weft_block_on_at(weft_runtime *runtime, weft_task_fn *fn, void *arg
 /* weft_spawn on a given runtime, from any thread. NULL also when `runtime` is NULL. */
 WEFT_API weft_task *weft_runtime_spawn_at(weft_runtime *runtime, weft_task_fn *fn, void *arg,
                                           const struct weft_site *site) WEFT_MUST_USE;
-#define weft_runtime_spawn(runtime, fn, arg) weft_runtime_spawn_at((runtime), (fn), (arg), WEFT_SITE)
+#define weft_runtime_spawn(runtime, fn, arg)                                                       \
+    weft_runtime_spawn_at((runtime), (fn), (arg), WEFT_SITE)
 
 /*
  * Handles: counted references through which other threads reach a runtime. A handle does not keep
@@ -128,7 +129,7 @@ WEFT_API int weft_leave(int depth);
 #define WEFT_MAIN(root, ...)                                                                       \
     int main(int argc, char **argv)                                                                \
     {                                                                                              \
-        const struct weft_config weft_main_config = {__VA_ARGS__};                                 \
+        const struct weft_config weft_main_config = { __VA_ARGS__ };                               \
         return weft_main(&weft_main_config, sizeof weft_main_config, (root), argc, argv);          \
     }
 

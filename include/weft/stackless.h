@@ -75,12 +75,11 @@ WEFT_API struct weft_case weft_case_join(weft_task *task, void **result);
  * was not taken over and `drop` does not run. Any thread. Does not suspend.
  */
 #define weft_spawn_stackless(fn, ...)                                                              \
-    weft_spawn_stackless_at(((void)sizeof((fn)(__VA_ARGS__)), WEFT_FRAME_IS_FIRST(__VA_ARGS__),    \
-                             (weft_poll_fn *)(fn)),                                                \
-                            (__VA_ARGS__), sizeof *(__VA_ARGS__), WEFT_SITE)
+    weft_spawn_stackless_at(                                                                       \
+        ((void)sizeof((fn)(__VA_ARGS__)), WEFT_FRAME_IS_FIRST(__VA_ARGS__), (weft_poll_fn *)(fn)), \
+        (__VA_ARGS__), sizeof *(__VA_ARGS__), WEFT_SITE)
 #define WEFT_FRAME_IS_FIRST(...)                                                                   \
-    ((void)sizeof(                                                                                 \
-        char[__builtin_offsetof(__typeof__(*(__VA_ARGS__)), weft_frame) == 0 ? 1 : -1]))
+    ((void)sizeof(char[__builtin_offsetof(__typeof__(*(__VA_ARGS__)), weft_frame) == 0 ? 1 : -1]))
 
 typedef int weft_poll_fn(void *frame);
 WEFT_API weft_task *weft_spawn_stackless_at(weft_poll_fn *fn, const void *frame, size_t size,

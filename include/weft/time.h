@@ -9,9 +9,9 @@
 WEFT_BEGIN_DECLS
 
 #define WEFT_NS(n) ((uint64_t)(n))
-#define WEFT_US(n) ((uint64_t)(n) * UINT64_C(1000))
-#define WEFT_MS(n) ((uint64_t)(n) * UINT64_C(1000000))
-#define WEFT_SEC(n) ((uint64_t)(n) * UINT64_C(1000000000))
+#define WEFT_US(n) ((uint64_t)(n)*UINT64_C(1000))
+#define WEFT_MS(n) ((uint64_t)(n)*UINT64_C(1000000))
+#define WEFT_SEC(n) ((uint64_t)(n)*UINT64_C(1000000000))
 
 /* A duration, or an instant, that never comes. */
 #define WEFT_FOREVER UINT64_MAX

@@ -25,8 +25,8 @@
     atomic_fetch_and_explicit((object), (value), memory_order_##order)
 /* On failure `*expected` gets the value found. */
 #define weft__cas(object, expected, value, success, failure)                                       \
-    atomic_compare_exchange_strong_explicit((object), (expected), (value),                         \
-                                            memory_order_##success, memory_order_##failure)
+    atomic_compare_exchange_strong_explicit((object), (expected), (value), memory_order_##success, \
+                                            memory_order_##failure)
 #define weft__fence(order) atomic_thread_fence(memory_order_##order)
 
 /* A counter that one thread writes and any may read: no locked instruction. */

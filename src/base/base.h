@@ -7,7 +7,7 @@
 
 /* The struct that holds `member` at `pointer`. */
 #define weft__container(pointer, type, member)                                                     \
-    ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 #define WEFT__CACHE_LINE 64
 #define WEFT__NOINLINE __attribute__((noinline))

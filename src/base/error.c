@@ -11,12 +11,10 @@ const char *weft_strerror(int code)
 {
     switch (code) {
 #define WEFT_ERROR_TEXT(name, value, text)                                                         \
-    case name:                                                                                     \
-        return text;
+    case name: return text;
         WEFT_ERRORS(WEFT_ERROR_TEXT)
 #undef WEFT_ERROR_TEXT
-    default:
-        break;
+    default: break;
     }
     if (code >= 0)
         return "success";

@@ -44,7 +44,7 @@ static void destroy(struct weft__depot *depot)
     free(memory);
 }
 
-static const struct weft__depot_ops depot_ops = {.grow = grow, .destroy = destroy};
+static const struct weft__depot_ops depot_ops = { .grow = grow, .destroy = destroy };
 
 /* The engine that WEFT_DRIVER names, or the best there is. */
 static int choose_engine(unsigned max_events, struct weft__engine **out)

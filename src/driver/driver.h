@@ -7,8 +7,8 @@
 #ifndef WEFT_DRIVER_DRIVER_H
 #define WEFT_DRIVER_DRIVER_H
 
-#include "task/depot.h"
 #include "driver/io.h"
+#include "task/depot.h"
 #include "task/wait.h"
 
 /*

@@ -18,8 +18,8 @@
 struct epoll {
     struct weft__engine engine;
     int fd;
-    int wake_fd;        /* eventfd, edge-triggered and never read: each write is an edge */
-    bool milliseconds;  /* the kernel has no epoll_pwait2 (before 5.11) */
+    int wake_fd;       /* eventfd, edge-triggered and never read: each write is an edge */
+    bool milliseconds; /* the kernel has no epoll_pwait2 (before 5.11) */
     int max_events;
     /*
      * Bumped before a record is told to the kernel, read before records come back: what the kernel
@@ -65,7 +65,7 @@ static int wait_milliseconds(struct epoll *epoll, uint64_t deadline)
 
 static int wait_nanoseconds(struct epoll *epoll, uint64_t deadline)
 {
-    struct timespec timeout = {0};
+    struct timespec timeout = { 0 };
     if (deadline != 0 && deadline != UINT64_MAX) {
         uint64_t ns = remaining(deadline);
         timeout.tv_sec = (time_t)(ns / 1000000000);
@@ -144,7 +144,7 @@ int weft__engine_epoll(unsigned max_events, struct weft__engine **out)
     epoll->max_events = (int)max_events;
     epoll->fd = epoll_create1(EPOLL_CLOEXEC);
     epoll->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.ptr = NULL};
+    struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.ptr = NULL };
     if (epoll->fd < 0 || epoll->wake_fd < 0 ||
         epoll_ctl(epoll->fd, EPOLL_CTL_ADD, epoll->wake_fd, &event) < 0) {
         int rc = -errno;

@@ -90,7 +90,7 @@ void weft__io_evict(struct weft__io *io)
     /* Of a record that was never open the lists are not even initialised. */
     if (weft__load(&io->holds, acquire) < HOLD)
         return;
-    struct weft__wake_list list = {0};
+    struct weft__wake_list list = { 0 };
     weft__lock(&io->lock);
     fire_all(&io->side[WEFT__READ], WEFT__WHY_GONE, &list);
     fire_all(&io->side[WEFT__WRITE], WEFT__WHY_GONE, &list);
@@ -136,7 +136,7 @@ void weft__io_edge(struct weft__io *io, bool readable, bool writable, bool hangu
 static int wait_edge(struct weft__io *io, struct weft__io_side *side, uint64_t seen)
 {
     int rc = 0;
-    struct io_wait wait = {.waiter = weft__wait_self(&rc)};
+    struct io_wait wait = { .waiter = weft__wait_self(&rc) };
     if (!wait.waiter)
         return rc;
 
@@ -156,10 +156,8 @@ static int wait_edge(struct weft__io *io, struct weft__io_side *side, uint64_t s
     weft__unlock(&io->lock);
 
     switch (weft__wait_park(wait.waiter, UINT64_MAX)) {
-    case WEFT__WHY_SOURCE:
-        return 0;
-    case WEFT__WHY_GONE:
-        return weft__load(&io->driver->shut, relaxed) ? WEFT_ESHUTDOWN : -EBADF;
+    case WEFT__WHY_SOURCE: return 0;
+    case WEFT__WHY_GONE: return weft__load(&io->driver->shut, relaxed) ? WEFT_ESHUTDOWN : -EBADF;
     default:
         weft__lock(&io->lock);
         if (weft__list_has(&wait.link))
@@ -176,10 +174,8 @@ static enum weft__direction direction_of(enum weft__op_kind kind)
     switch (kind) {
     case WEFT__OP_SEND:
     case WEFT__OP_SENDV:
-    case WEFT__OP_CONNECT:
-        return WEFT__WRITE;
-    default:
-        return WEFT__READ;
+    case WEFT__OP_CONNECT: return WEFT__WRITE;
+    default: return WEFT__READ;
     }
 }
 
@@ -198,18 +194,12 @@ static ssize_t connect_outcome(int fd)
 static ssize_t perform(int fd, const struct weft__op *op)
 {
     switch (op->kind) {
-    case WEFT__OP_RECV:
-        return weft__sys_recv(fd, op->buffer, op->size);
-    case WEFT__OP_SEND:
-        return weft__sys_send(fd, op->buffer, op->size);
-    case WEFT__OP_RECVV:
-        return weft__sys_recvv(fd, op->vector, op->count);
-    case WEFT__OP_SENDV:
-        return weft__sys_sendv(fd, op->vector, op->count);
-    case WEFT__OP_ACCEPT:
-        return weft__sys_accept(fd);
-    case WEFT__OP_CONNECT:
-        return connect_outcome(fd);
+    case WEFT__OP_RECV: return weft__sys_recv(fd, op->buffer, op->size);
+    case WEFT__OP_SEND: return weft__sys_send(fd, op->buffer, op->size);
+    case WEFT__OP_RECVV: return weft__sys_recvv(fd, op->vector, op->count);
+    case WEFT__OP_SENDV: return weft__sys_sendv(fd, op->vector, op->count);
+    case WEFT__OP_ACCEPT: return weft__sys_accept(fd);
+    case WEFT__OP_CONNECT: return connect_outcome(fd);
     }
     return -EINVAL;
 }
@@ -219,10 +209,8 @@ static bool came_short(const struct weft__op *op, ssize_t n)
 {
     switch (op->kind) {
     case WEFT__OP_RECV:
-    case WEFT__OP_SEND:
-        return n > 0 && (size_t)n < op->size;
-    default:
-        return false;
+    case WEFT__OP_SEND: return n > 0 && (size_t)n < op->size;
+    default: return false;
     }
 }
 

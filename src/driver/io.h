@@ -32,8 +32,8 @@ enum weft__direction { WEFT__READ = 0, WEFT__WRITE = 1 };
 
 /* One direction of a descriptor. */
 struct weft__io_side {
-    _Atomic uint64_t edges;   /* events seen; written under the record's lock; never wraps */
-    _Atomic uint64_t drained; /* value of `edges` at which the kernel had no more, or none */
+    _Atomic uint64_t edges;    /* events seen; written under the record's lock; never wraps */
+    _Atomic uint64_t drained;  /* value of `edges` at which the kernel had no more, or none */
     struct weft__link waiters; /* of struct io_wait; under the lock */
 };
 
@@ -43,10 +43,10 @@ struct weft__io {
      * the descriptor is closed, and its number reused, only when nobody is inside a system call.
      */
     _Atomic uint32_t holds;
-    int fd;                    /* set by open, valid while held */
+    int fd; /* set by open, valid while held */
     struct weft__driver *driver;
-    struct weft__lock lock;    /* guards the waiters, `registered`, and writes to edges */
-    bool registered;           /* the engine knows the descriptor */
+    struct weft__lock lock; /* guards the waiters, `registered`, and writes to edges */
+    bool registered;        /* the engine knows the descriptor */
     /* A short transfer means drained. False once the peer has closed, or sent urgent data. */
     _Atomic bool trust_short;
     struct weft__io_side side[2];

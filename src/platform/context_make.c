@@ -17,7 +17,10 @@ struct frame {
     void (*entry)(void);  /* where the switch returns to, */
     void (*caller)(void); /* and where that would return to */
 };
-#define FRAME(function) { .entry = (function), .caller = weft__context_end }
+#define FRAME(function)                                                                            \
+    {                                                                                              \
+        .entry = (function), .caller = weft__context_end                                           \
+    }
 #else
 void weft__context_start(void); /* in the assembly file: calls what x19 holds */
 
@@ -28,7 +31,10 @@ struct frame {
     void (*start)(void); /* lr */
     uint64_t d8_15[8];
 };
-#define FRAME(function) { .entry = (function), .start = weft__context_start }
+#define FRAME(function)                                                                            \
+    {                                                                                              \
+        .entry = (function), .start = weft__context_start                                          \
+    }
 #endif
 
 _Static_assert(sizeof(struct frame) + 32 <= WEFT__CONTEXT_ROOM, "alignment, frame and margin fit");

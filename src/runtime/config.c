@@ -73,14 +73,13 @@ static int copy_config(const struct weft_config *from, size_t size, struct weft_
 
 static int check(const struct weft_config *config)
 {
-    bool fine = (config->flavor == WEFT_MULTI_THREAD || config->flavor == WEFT_CURRENT_THREAD) &&
-                config->event_interval <= MAX_INTERVAL &&
-                config->global_queue_interval <= MAX_INTERVAL &&
-                config->max_io_events <= MAX_IO_EVENTS &&
-                config->max_blocking_threads <= MAX_INTERVAL &&
-                (!config->fiber_stack_size || config->fiber_stack_size >= MIN_FIBER_STACK) &&
-                config->fiber_stack_size <= MAX_FIBER_STACK &&
-                (!config->thread_stack_size || config->thread_stack_size >= MIN_FIBER_STACK);
+    bool fine =
+        (config->flavor == WEFT_MULTI_THREAD || config->flavor == WEFT_CURRENT_THREAD) &&
+        config->event_interval <= MAX_INTERVAL && config->global_queue_interval <= MAX_INTERVAL &&
+        config->max_io_events <= MAX_IO_EVENTS && config->max_blocking_threads <= MAX_INTERVAL &&
+        (!config->fiber_stack_size || config->fiber_stack_size >= MIN_FIBER_STACK) &&
+        config->fiber_stack_size <= MAX_FIBER_STACK &&
+        (!config->thread_stack_size || config->thread_stack_size >= MIN_FIBER_STACK);
     return fine ? 0 : -EINVAL;
 }
 

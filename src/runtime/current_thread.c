@@ -39,9 +39,8 @@ static bool is_reached(struct weft__worker *worker, void *context)
 static void drive(struct weft_handle *core, struct weft_task *root)
 {
     struct weft__worker *worker = &core->scheduler.workers[0];
-    bool alternate = core->scheduler.config.alternate_stacks &&
-                     weft__overflow_thread_begin() == 0;
-    struct goal goal = {&core->baton, root};
+    bool alternate = core->scheduler.config.alternate_stacks && weft__overflow_thread_begin() == 0;
+    struct goal goal = { &core->baton, root };
     weft__worker_enter(worker);
     weft__worker_run(worker, is_reached, &goal);
     weft__worker_leave(worker);

@@ -13,7 +13,7 @@
 #include "platform/socket.h"
 #include "runtime/runtime.h"
 
-static int signal_pair[2] = {-1, -1};
+static int signal_pair[2] = { -1, -1 };
 static volatile sig_atomic_t signals_seen;
 
 static void on_signal(int number)
@@ -48,7 +48,7 @@ static void *watch_signals(void *arg)
     struct weft__io *io;
     if (weft__io_open(weft__services_current()->driver, signal_pair[0], &io) == 0) {
         char byte;
-        struct weft__op op = {.kind = WEFT__OP_RECV, .buffer = &byte, .size = 1};
+        struct weft__op op = { .kind = WEFT__OP_RECV, .buffer = &byte, .size = 1 };
         if (weft__io_run(io, &op) == 1)
             weft_abort(root);
         weft__io_close(io);
@@ -82,7 +82,7 @@ static int catch_signals(void)
     int rc = weft__sys_socket_pair(signal_pair);
     if (rc < 0)
         return rc;
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
@@ -92,7 +92,7 @@ static int catch_signals(void)
 int weft_main(const struct weft_config *config, size_t size, weft_main_fn *root, int argc,
               char **argv)
 {
-    struct program program = {.root = root, .argc = argc, .argv = argv};
+    struct program program = { .root = root, .argc = argc, .argv = argv };
     weft_runtime *runtime = NULL;
     int rc = root ? weft_runtime_new_sized(config, size, &runtime) : -EINVAL;
     if (rc == 0)

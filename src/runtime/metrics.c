@@ -47,7 +47,7 @@ int weft_metrics_read_sized(weft_handle *handle, size_t size, struct weft_metric
         handle = weft__core_current();
     if (!handle)
         return -EPERM;
-    struct weft_metrics sum = {0};
+    struct weft_metrics sum = { 0 };
     collect(handle, &sum);
     if (size > sizeof sum) {
         memset(out, 0, size);

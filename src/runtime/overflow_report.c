@@ -14,7 +14,7 @@ static void on_fault(void *address)
     const struct weft__stack *stack = weft__fiber(task)->stack;
     if (!stack || !weft__stack_guards(stack, address))
         return;
-    struct weft__report report = {.length = 0};
+    struct weft__report report = { .length = 0 };
     weft__report_text(&report, "weft: stack overflow in the task spawned at ");
     if (task->site) {
         weft__report_text(&report, task->site->file);

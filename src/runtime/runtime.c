@@ -69,12 +69,12 @@ void weft__core_release(struct weft_handle *core)
 
 static struct weft_handle *core_new(enum weft_flavor flavor)
 {
-    size_t bytes = (sizeof(struct weft_runtime) + WEFT__CACHE_LINE - 1) &
-                   ~(size_t)(WEFT__CACHE_LINE - 1);
+    size_t bytes =
+        (sizeof(struct weft_runtime) + WEFT__CACHE_LINE - 1) & ~(size_t)(WEFT__CACHE_LINE - 1);
     struct weft_runtime *runtime = aligned_alloc(WEFT__CACHE_LINE, bytes);
     if (!runtime)
         return NULL;
-    *runtime = (struct weft_runtime){0};
+    *runtime = (struct weft_runtime){ 0 };
     struct weft_handle *core = &runtime->core;
     core->flavor = flavor;
     weft__store(&core->references, 1, relaxed);

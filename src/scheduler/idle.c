@@ -8,7 +8,7 @@
 
 int weft__idle_init(struct weft__idle *idle, unsigned workers)
 {
-    *idle = (struct weft__idle){.workers = workers};
+    *idle = (struct weft__idle){ .workers = workers };
     idle->sleepers = calloc(workers, sizeof(struct weft__worker *));
     return idle->sleepers ? 0 : -ENOMEM;
 }

@@ -11,7 +11,7 @@ void weft__inject_push(struct weft__inject *inject, struct weft__chain *chain)
 
 struct weft__chain weft__inject_take(struct weft__inject *inject, uint32_t limit)
 {
-    struct weft__chain taken = {0};
+    struct weft__chain taken = { 0 };
     if (weft__inject_length(inject) == 0)
         return taken;
     weft__lock(&inject->lock);
@@ -31,7 +31,7 @@ void weft__inject_foreign(struct weft__scheduler *scheduler, struct weft_task *t
      */
     weft__add(&scheduler->visitors, 1, relaxed);
     weft__add(&scheduler->remote_scheduled, 1, relaxed);
-    struct weft__chain chain = {0};
+    struct weft__chain chain = { 0 };
     weft__chain_append(&chain, task);
     weft__inject_push(&scheduler->inject, &chain);
     if (weft__idle_notify(&scheduler->idle))

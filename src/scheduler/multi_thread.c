@@ -12,8 +12,8 @@ static bool is_stopping(struct weft__worker *worker, void *context)
 static void *worker_main(void *arg)
 {
     struct weft__worker *worker = arg;
-    bool alternate = worker->scheduler->config.alternate_stacks &&
-                     weft__overflow_thread_begin() == 0;
+    bool alternate =
+        worker->scheduler->config.alternate_stacks && weft__overflow_thread_begin() == 0;
     weft__worker_enter(worker);
     weft__worker_run(worker, is_stopping, NULL);
     weft__worker_leave(worker);

@@ -36,7 +36,7 @@ void weft__chain_join(struct weft__chain *chain, struct weft__chain *more)
         chain->first = more->first;
     chain->last = more->last;
     chain->count += more->count;
-    *more = (struct weft__chain){0};
+    *more = (struct weft__chain){ 0 };
 }
 
 bool weft__ring_overflow(struct weft__ring *ring, struct weft__chain *chain)

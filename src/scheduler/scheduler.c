@@ -41,7 +41,7 @@ int weft__scheduler_init(struct weft__scheduler *scheduler,
         return rc;
     }
     for (unsigned i = 0; i < config->workers; i++) {
-        scheduler->workers[i] = (struct weft__worker){0};
+        scheduler->workers[i] = (struct weft__worker){ 0 };
         worker_init(&scheduler->workers[i], scheduler, i);
     }
     return 0;

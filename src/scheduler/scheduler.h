@@ -28,8 +28,8 @@
 
 /* The inject queue: tasks from outside, and overflow. */
 struct weft__inject {
-    struct weft__lock lock;   /* guards the chain */
-    _Atomic uint32_t length;  /* of it, to look without the lock; written under it */
+    struct weft__lock lock;  /* guards the chain */
+    _Atomic uint32_t length; /* of it, to look without the lock; written under it */
     struct weft__chain chain;
 };
 
@@ -45,7 +45,7 @@ struct weft__worker {
     /* ---- the worker's own ---- */
     struct weft__scheduler *scheduler;
     unsigned index;
-    bool single;  /* copies of the config's, close at hand */
+    bool single; /* copies of the config's, close at hand */
     bool no_slot;
     struct weft_task *slot; /* to run next; nobody else sees it */
     unsigned slot_runs;     /* in a row */
@@ -62,7 +62,7 @@ struct weft__worker {
     pthread_t thread;
 
     /* ---- shared ---- */
-    struct weft__ring ring; /* the run queue of a multi-thread one */
+    struct weft__ring ring;                          /* the run queue of a multi-thread one */
     _Alignas(WEFT__CACHE_LINE) _Atomic uint32_t bed; /* see idle.h */
     struct weft__wheel wheel;
 };
@@ -99,8 +99,8 @@ struct weft__scheduler {
     /* Threads inside weft__inject_foreign, which may still touch us after their task has run. */
     _Atomic uint32_t visitors;
 
-    _Atomic bool closing;    /* spawns are refused */
-    _Atomic bool stopping;   /* workers end */
+    _Atomic bool closing;     /* spawns are refused */
+    _Atomic bool stopping;    /* workers end */
     _Atomic uint32_t drained; /* futex: moves when a worker of a closing scheduler runs dry */
 };
 

@@ -40,8 +40,8 @@ struct weft_task *weft__spawn_fiber(struct weft__scheduler *scheduler, weft_task
                                     const struct weft_site *site, unsigned references, int *rc)
 {
     struct weft__worker *worker = weft__worker_of(scheduler);
-    struct weft_task *task = weft__fiber_new(scheduler->memory, worker ? &worker->carrier : NULL,
-                                             fn, arg, references);
+    struct weft_task *task =
+        weft__fiber_new(scheduler->memory, worker ? &worker->carrier : NULL, fn, arg, references);
     if (!task) {
         *rc = -ENOMEM;
         return NULL;

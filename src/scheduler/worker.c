@@ -9,12 +9,12 @@
 #include "platform/system.h"
 
 enum {
-    SLOT_RUNS = 3, /* tasks in a row from the slot, before the queue gets a turn */
-    BUDGET = 128,  /* operations a task may do before it must yield */
+    SLOT_RUNS = 3,           /* tasks in a row from the slot, before the queue gets a turn */
+    BUDGET = 128,            /* operations a task may do before it must yield */
     CLOSING_LOOK = 10000000, /* ns between looks at a closing scheduler */
     TRIM_PAUSE = 1000000000, /* ns of idleness before stacks give memory back */
-    NAP = 1000000, /* ns in bed, before the driver is looked after */
-    BATCH = 128,   /* most tasks taken from the inject queue at once */
+    NAP = 1000000,           /* ns in bed, before the driver is looked after */
+    BATCH = 128,             /* most tasks taken from the inject queue at once */
 };
 
 static struct weft__worker *worker_of(struct weft__carrier *carrier)
@@ -36,7 +36,7 @@ struct weft__worker *weft__worker_of(const struct weft__scheduler *scheduler)
 /* The ring is full: the task goes to the inject queue, with the younger half of the ring. */
 static WEFT__COLD void push_overflow(struct weft__worker *worker, struct weft_task *task)
 {
-    struct weft__chain chain = {0};
+    struct weft__chain chain = { 0 };
     if (!weft__ring_overflow(&worker->ring, &chain) && weft__ring_push(&worker->ring, task))
         return; /* a thief has made room */
     weft__chain_append(&chain, task);
@@ -161,7 +161,7 @@ static void queue_list(struct weft__worker *worker, struct weft__wake_list *list
         else
             weft__schedule(task);
     }
-    *list = (struct weft__wake_list){0};
+    *list = (struct weft__wake_list){ 0 };
 }
 
 static void expire_timers(struct weft__worker *worker)
@@ -171,7 +171,7 @@ static void expire_timers(struct weft__worker *worker)
     uint64_t now = weft__clock_now();
     if (!weft__wheel_is_due(&worker->wheel, now))
         return;
-    struct weft__wake_list list = {0};
+    struct weft__wake_list list = { 0 };
     weft__wheel_expire(&worker->wheel, now, &list);
     queue_list(worker, &list);
 }
@@ -183,7 +183,7 @@ static void dispatch(struct weft__worker *worker, int count)
     weft__count(&worker->counters.turns, 1);
     if (count == 0)
         return;
-    struct weft__wake_list list = {0};
+    struct weft__wake_list list = { 0 };
     weft__count(&driver->events, (uint64_t)count);
     driver->engine->ops->dispatch(driver->engine, count, &list);
     queue_list(worker, &list);

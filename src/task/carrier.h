@@ -31,7 +31,7 @@ enum weft__after {
 };
 
 struct weft__carrier {
-    struct weft_task *task; /* running now; NULL at home */
+    struct weft_task *task;    /* running now; NULL at home */
     struct weft_task *handoff; /* chosen by a fiber that then went home */
     enum weft__after after;
     struct weft_task *left;

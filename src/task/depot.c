@@ -16,7 +16,7 @@ static struct weft__free *pop(struct weft__magazine *magazine)
 
 void weft__depot_init(struct weft__depot *depot, const struct weft__depot_ops *ops)
 {
-    *depot = (struct weft__depot){.ops = ops};
+    *depot = (struct weft__depot){ .ops = ops };
 }
 
 /* Puts a full magazine to rest. Lock held. */
@@ -26,7 +26,7 @@ static void give(struct weft__depot *depot, struct weft__magazine *magazine)
     magazine->top->magazine = depot->magazines;
     depot->magazines = magazine->top;
     weft__count(&depot->idle, magazine->count);
-    *magazine = (struct weft__magazine){0};
+    *magazine = (struct weft__magazine){ 0 };
 }
 
 /* Takes the first magazine off a list; false if there is none. Lock held. */
@@ -36,7 +36,7 @@ static bool take_from(struct weft__free **list, struct weft__magazine *magazine)
     if (!first)
         return false;
     *list = first->magazine;
-    *magazine = (struct weft__magazine){first, WEFT__MAGAZINE};
+    *magazine = (struct weft__magazine){ first, WEFT__MAGAZINE };
     return true;
 }
 
@@ -50,7 +50,7 @@ static int take(struct weft__depot *depot, struct weft__magazine *magazine)
     }
     if (depot->loose.count) {
         *magazine = depot->loose;
-        depot->loose = (struct weft__magazine){0};
+        depot->loose = (struct weft__magazine){ 0 };
         return 0;
     }
     if (take_from(&depot->cold, magazine))
@@ -82,7 +82,7 @@ static WEFT__NOINLINE struct weft__free *get_slow(struct weft__depot *depot,
     if (cache) {
         if (cache->spare.count) {
             cache->hot = cache->spare;
-            cache->spare = (struct weft__magazine){0};
+            cache->spare = (struct weft__magazine){ 0 };
         } else {
             weft__lock(&depot->lock);
             int rc = take(depot, &cache->hot);
@@ -146,7 +146,7 @@ void weft__depot_put(struct weft__depot *depot, struct weft__cache *cache,
             weft__unlock(&depot->lock);
         }
         cache->spare = cache->hot;
-        cache->hot = (struct weft__magazine){0};
+        cache->hot = (struct weft__magazine){ 0 };
     }
     weft__magazine_push(&cache->hot, object);
     cache->out--;

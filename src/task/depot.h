@@ -64,7 +64,8 @@ void weft__depot_init(struct weft__depot *depot, const struct weft__depot_ops *o
 
 /* An object's link, or NULL without memory. `cache` is the calling worker's, or NULL. */
 struct weft__free *weft__depot_get(struct weft__depot *depot, struct weft__cache *cache);
-void weft__depot_put(struct weft__depot *depot, struct weft__cache *cache, struct weft__free *object);
+void weft__depot_put(struct weft__depot *depot, struct weft__cache *cache,
+                     struct weft__free *object);
 
 /* Empties a cache into the depot, when its worker ends. */
 void weft__depot_flush(struct weft__depot *depot, struct weft__cache *cache);

@@ -24,14 +24,9 @@ static inline void arrive(struct weft__carrier *carrier, struct weft__san *self)
     enum weft__after after = carrier->after;
     carrier->after = WEFT__AFTER_NOTHING;
     switch (after) {
-    case WEFT__AFTER_NOTHING:
-        break;
-    case WEFT__AFTER_PARK:
-        weft__park_finish(carrier->left);
-        break;
-    case WEFT__AFTER_YIELD:
-        weft__carrier_requeue(carrier, carrier->left);
-        break;
+    case WEFT__AFTER_NOTHING: break;
+    case WEFT__AFTER_PARK: weft__park_finish(carrier->left); break;
+    case WEFT__AFTER_YIELD: weft__carrier_requeue(carrier, carrier->left); break;
     case WEFT__AFTER_END:
         weft__stack_put(carrier->stacks, &carrier->stack_cache, carrier->left_stack);
         break;
@@ -56,7 +51,7 @@ static inline void *context_of(struct weft__carrier *carrier, struct weft__fiber
  * that is a fiber, else for home. Returns when somebody comes back to `*save`.
  */
 static inline void go(struct weft__carrier *carrier, void **save, struct weft__san *from,
-               struct weft_task *next, bool dying)
+                      struct weft_task *next, bool dying)
 {
     void *context = NULL;
     struct weft__san *to = &carrier->home_san;
@@ -129,8 +124,7 @@ static void run_to_end(struct weft__fiber *fiber)
         return;
     }
     void *result = fiber->fn(fiber->arg);
-    weft__task_finish(&fiber->task, result,
-                      fiber->task.waiter.cancel_seen ? WEFT__CUT_SHORT : 0);
+    weft__task_finish(&fiber->task, result, fiber->task.waiter.cancel_seen ? WEFT__CUT_SHORT : 0);
 }
 
 /* The bottom frame of every stack: runs fibers on it until there is no fresh one at hand. */

@@ -85,7 +85,7 @@ static int wait_for(struct weft_task *task, struct weft__waiter *self)
 
 static int wait_as_thread(struct weft_task *task)
 {
-    struct weft__waiter self = {.kind = WEFT__THREAD};
+    struct weft__waiter self = { .kind = WEFT__THREAD };
     return wait_for(task, &self);
 }
 

@@ -28,14 +28,14 @@ struct weft__task_memory {
     struct size_class *classes[WEFT__TASK_CLASSES];
 };
 
-static const size_t class_sizes[WEFT__TASK_CLASSES] = {128, 192, 256, 384, 512, 1024,
-                                                       WEFT__TASK_MAX};
+static const size_t class_sizes[WEFT__TASK_CLASSES] = { 128, 192,  256,           384,
+                                                        512, 1024, WEFT__TASK_MAX };
 
 static unsigned class_for(size_t size)
 {
     unsigned class = 0;
     while (class_sizes[class] < size)
-        class++;
+        class ++;
     return class;
 }
 
@@ -87,7 +87,7 @@ static void destroy(struct weft__depot *depot)
     free(class);
 }
 
-static const struct weft__depot_ops depot_ops = {.grow = grow, .destroy = destroy};
+static const struct weft__depot_ops depot_ops = { .grow = grow, .destroy = destroy };
 
 int weft__task_memory_new(struct weft__task_memory **out)
 {

@@ -58,8 +58,7 @@ static struct weft__stack *stack_make(const struct weft__stacks *stacks, struct 
         return NULL;
     size_t colour = (size_t)(slab->used % COLOURS) * COLOUR_STEP;
     size_t room = (sizeof(struct weft__stack) + 63) & ~(size_t)63;
-    struct weft__stack *stack =
-        (struct weft__stack *)(void *)(base + stacks->size - colour - room);
+    struct weft__stack *stack = (struct weft__stack *)(void *)(base + stacks->size - colour - room);
     slab->used++;
     stack->bottom = base + weft__page_size();
     weft__san_stack_begin(&stack->san, stack->bottom, (size_t)((char *)stack - stack->bottom));
@@ -104,7 +103,7 @@ static void destroy(struct weft__depot *depot)
     free(stacks);
 }
 
-static const struct weft__depot_ops depot_ops = {.grow = grow, .destroy = destroy};
+static const struct weft__depot_ops depot_ops = { .grow = grow, .destroy = destroy };
 
 int weft__stacks_new(size_t size, struct weft__stacks **out)
 {

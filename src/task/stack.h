@@ -12,8 +12,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "task/depot.h"
 #include "platform/sanitizer.h"
+#include "task/depot.h"
 
 struct weft__stack {
     struct weft__free free; /* while in the depot */

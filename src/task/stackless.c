@@ -26,7 +26,7 @@ struct await {
         } join;
     };
 };
-_Static_assert(sizeof(struct await) <= sizeof((struct weft_frame){0}.reserved),
+_Static_assert(sizeof(struct await) <= sizeof((struct weft_frame){ 0 }.reserved),
                "an await fits into the frame");
 
 static struct await *await_of(struct weft_frame *frame)
@@ -45,7 +45,7 @@ void weft__stackless_drop(struct weft_task *task)
 
 struct weft_case weft_case_at(uint64_t deadline)
 {
-    return (struct weft_case){.kind = WEFT_CASE_AT, .when = deadline};
+    return (struct weft_case){ .kind = WEFT_CASE_AT, .when = deadline };
 }
 
 struct weft_case weft_case_after(uint64_t duration)
@@ -55,7 +55,7 @@ struct weft_case weft_case_after(uint64_t duration)
 
 struct weft_case weft_case_join(weft_task *task, void **result)
 {
-    return (struct weft_case){.kind = WEFT_CASE_JOIN, .object = task, .out = result};
+    return (struct weft_case){ .kind = WEFT_CASE_JOIN, .object = task, .out = result };
 }
 
 /* ---- awaiting ---- */
@@ -99,14 +99,9 @@ bool weft_frame_await(struct weft_frame *frame, struct weft_case wait)
     struct await *await = await_of(frame);
     bool pends;
     switch (wait.kind) {
-    case WEFT_CASE_AT:
-        pends = await_time(task, await, wait.when);
-        break;
-    case WEFT_CASE_JOIN:
-        pends = await_join(task, frame, wait);
-        break;
-    default:
-        weft__fatal(__func__, "WEFT_AWAIT of something that is no case");
+    case WEFT_CASE_AT: pends = await_time(task, await, wait.when); break;
+    case WEFT_CASE_JOIN: pends = await_join(task, frame, wait); break;
+    default: weft__fatal(__func__, "WEFT_AWAIT of something that is no case");
     }
     await->kind = pends ? wait.kind : 0;
     struct weft__carrier *carrier = weft__carrier();
@@ -150,8 +145,8 @@ static void settle(struct weft_task *task, bool cancelled)
         frame->result = 0;
     } else {
         /* Cancelled: completion must have let go of the handle before `drop` may. */
-        bool ended = (code == WEFT__WHY_SOURCE && !cancelled) ||
-                     weft__join_unlink(await->join.task);
+        bool ended =
+            (code == WEFT__WHY_SOURCE && !cancelled) || weft__join_unlink(await->join.task);
         if (ended && !cancelled)
             frame->result = weft__join_take(await->join.task, await->join.out);
     }

@@ -44,8 +44,8 @@ struct weft_task *weft__stackless_new(struct weft__task_memory *memory,
 {
     if (size > WEFT__TASK_MAX - sizeof(struct weft__stackless))
         return NULL;
-    struct weft_task *task = weft__task_alloc(memory, caches_of(carrier),
-                                              sizeof(struct weft__stackless) + size);
+    struct weft_task *task =
+        weft__task_alloc(memory, caches_of(carrier), sizeof(struct weft__stackless) + size);
     if (!task)
         return NULL;
     struct weft__stackless *body = weft__stackless(task);
@@ -102,7 +102,7 @@ void weft__task_finish(struct weft_task *task, void *result, uint32_t outcome)
         return;
     }
     /* The joiner's handle keeps the task until we have said that we are done with it. */
-    struct weft__wake_list list = {0};
+    struct weft__wake_list list = { 0 };
     weft__wait_fire(weft__load(&task->joiner, relaxed), WEFT__WHY_SOURCE, &list);
     weft__store(&task->joiner, WEFT__JOIN_TOLD, release);
     weft__wake(&list);
@@ -120,7 +120,7 @@ void weft__task_discard(struct weft_task *task)
 /* CANCELLED is set, for the first time: wakes the task if it waits. */
 static void cancel_wait(struct weft_task *task)
 {
-    struct weft__wake_list list = {0};
+    struct weft__wake_list list = { 0 };
     if (weft__wait_fire_task(task, WEFT__WHY_CANCEL, &list))
         weft__wake(&list);
 }

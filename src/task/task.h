@@ -20,8 +20,8 @@
 #include <weft/task.h>
 
 #include "base/base.h"
-#include "task/depot.h"
 #include "platform/sanitizer.h"
+#include "task/depot.h"
 #include "task/wait.h"
 
 /* The state word: flags in the low bits, references above. */
@@ -44,9 +44,9 @@ struct weft_task {
         };
         struct weft__free free; /* while in the depot */
     };
-    struct weft__scheduler *scheduler;      /* whose task it is; valid until COMPLETE */
-    _Atomic(struct weft__waiter *) joiner;  /* who waits for the end: see join.c */
-    const struct weft_site *site;           /* where it was spawned; may be NULL */
+    struct weft__scheduler *scheduler;     /* whose task it is; valid until COMPLETE */
+    _Atomic(struct weft__waiter *) joiner; /* who waits for the end: see join.c */
+    const struct weft_site *site;          /* where it was spawned; may be NULL */
     uint64_t reserved;
 };
 _Static_assert(sizeof(struct weft_task) == WEFT__CACHE_LINE, "the header is one cache line");

@@ -25,8 +25,8 @@ static bool win(struct weft__waiter *waiter, uint32_t code, uint32_t *word)
             return false;
         if (code == WEFT__WHY_CANCEL && *word & WEFT__SHIELDED)
             return false;
-    } while (!weft__cas(&waiter->word, word, WEFT__FIRED | code << WEFT__CODE_SHIFT, seq_cst,
-                        seq_cst));
+    } while (
+        !weft__cas(&waiter->word, word, WEFT__FIRED | code << WEFT__CODE_SHIFT, seq_cst, seq_cst));
     return true;
 }
 
@@ -60,7 +60,7 @@ bool weft__wait_fire(struct weft__waiter *waiter, uint32_t code, struct weft__wa
 void weft__wake(struct weft__wake_list *list)
 {
     struct weft_task *task = list->first;
-    *list = (struct weft__wake_list){0};
+    *list = (struct weft__wake_list){ 0 };
     while (task) {
         struct weft_task *next = task->next; /* it may run, and end, as soon as it is scheduled */
         weft__schedule(task);
@@ -72,7 +72,7 @@ void weft__wait_check_cancel(struct weft_task *task)
 {
     weft__fence_after_rmw(); /* see wait.h; the read-modify-write was that of a source's lock */
     if (WEFT__UNLIKELY(weft__task_is_cancelled(task))) {
-        struct weft__wake_list none = {0};
+        struct weft__wake_list none = { 0 };
         weft__wait_fire(&task->waiter, WEFT__WHY_CANCEL, &none); /* ARMED: so nothing to wake */
     }
 }

@@ -57,10 +57,10 @@ enum {
 
 /* Winners' codes. */
 enum {
-    WEFT__WHY_SOURCE = 0,    /* the source waited for */
-    WEFT__WHY_TIMER = 1,     /* a timer beside it */
-    WEFT__WHY_CANCEL = 2,    /* weft_abort, or shutdown */
-    WEFT__WHY_GONE = 3,      /* the source is closed */
+    WEFT__WHY_SOURCE = 0, /* the source waited for */
+    WEFT__WHY_TIMER = 1,  /* a timer beside it */
+    WEFT__WHY_CANCEL = 2, /* weft_abort, or shutdown */
+    WEFT__WHY_GONE = 3,   /* the source is closed */
 };
 
 enum weft__waiter_kind {

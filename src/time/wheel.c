@@ -31,7 +31,7 @@ static uint64_t instant_of(uint64_t tick)
 
 void weft__wheel_init(struct weft__wheel *wheel, uint64_t now)
 {
-    wheel->lock = (struct weft__lock){0};
+    wheel->lock = (struct weft__lock){ 0 };
     wheel->elapsed = tick_of(now);
     weft__store(&wheel->fired, 0, relaxed);
     weft__store(&wheel->next, UINT64_MAX, relaxed);

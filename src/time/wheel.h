@@ -28,7 +28,7 @@ struct weft__wheel {
     uint64_t elapsed;       /* ticks up to which everything has fired */
     /* Instant of the earliest thing to do, or earlier, or UINT64_MAX; written under the lock. */
     _Atomic uint64_t next;
-    _Atomic uint64_t fired; /* total */
+    _Atomic uint64_t fired;                /* total */
     uint64_t occupied[WEFT__WHEEL_LEVELS]; /* a bit for each slot that is not empty */
     struct weft__link slots[WEFT__WHEEL_LEVELS][WEFT__WHEEL_SLOTS];
 };
