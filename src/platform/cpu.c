@@ -125,9 +125,10 @@ static bool own_cgroup(const char *file_name, bool v2, char *path, size_t size)
         where[strcspn(where, "\n")] = '\0';
         if (v2 ? *controllers != '\0' : !has_word(controllers, "cpu"))
             continue;
-        found = strlen(where) < size;
+        size_t length = strlen(where);
+        found = length < size;
         if (found)
-            strcpy(path, where);
+            memcpy(path, where, length + 1);
     }
     free(line);
     fclose(file);

@@ -123,7 +123,7 @@ static _Thread_local void *own_map;
 static size_t alternate_size(void)
 {
     size_t page = weft__page_size();
-    size_t size = 64 * 1024;
+    size_t size = 65536;
 #ifdef AT_MINSIGSTKSZ
     size += getauxval(AT_MINSIGSTKSZ);
 #endif

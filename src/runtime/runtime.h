@@ -51,7 +51,7 @@ struct weft__settings {
 };
 
 /* 0, or -EINVAL. Strings still point into the caller's config. */
-int weft__settings_read(const struct weft_config *config, size_t size,
+int weft__settings_read(const struct weft_config *given, size_t size,
                         struct weft__settings *settings);
 
 /* ---- current_thread.c ---- */

@@ -113,7 +113,7 @@ static inline void weft__task_prefetch_stack(struct weft_task *task)
     uintptr_t context = (uintptr_t)weft__load(&weft__fiber(task)->context, relaxed);
     __builtin_prefetch((void *)context, 1);
     __builtin_prefetch((void *)(context + WEFT__CACHE_LINE), 1);
-    __builtin_prefetch((void *)(context + 2 * WEFT__CACHE_LINE), 1);
+    __builtin_prefetch((void *)(context + WEFT__CACHE_LINE + WEFT__CACHE_LINE), 1);
 #else
     (void)task;
 #endif
