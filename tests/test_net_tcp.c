@@ -528,6 +528,14 @@ static void *root_reset(void *arg)
     assert_string_equal(text, "untouched");
     weft_close(pair.b);
 
+    /* Streams that come after it end in order again. */
+    for (int i = 0; i < 100; i++) {
+        pair = connected();
+        weft_close(pair.a);
+        assert_end(pair.b);
+        weft_close(pair.b);
+    }
+
     /* A stream that waits when the reset comes is told so too. */
     pair = connected();
     assert_int_equal(weft_stream_set_reset_on_close(pair.a), 0);

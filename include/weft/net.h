@@ -1,16 +1,20 @@
 /*
  * TCP: listeners and streams.
  *
- * Addresses are text: "127.0.0.1:80", "[::1]:80", "example.org:http", ":80" (any interface; IPv6
- * and IPv4), "localhost:0" (a free port). Names are resolved away from the workers. A stream or
- * listener belongs to the runtime it was made on, and may be used by all tasks of that runtime at
- * once: one task may read while another writes; several that read the same stream all wake when
- * there is something, and those that find nothing left wait again.
+ * Addresses are text: "127.0.0.1:80", "[::1]:80", "[fe80::1%2]:80", "example.org:http", ":80" (to
+ * listen on: any interface, IPv6 and IPv4), "localhost:0" (a free port). IPv4 is four decimal
+ * numbers; "127.1" or "0x7f.1" is no address. Names are resolved away from the workers.
+ *
+ * A stream or listener belongs to the runtime it was made on, and may be used by all tasks of that
+ * runtime at once: one task may read while another writes; several that read the same stream all
+ * wake when there is something, and those that find nothing left wait again.
  *
  * Codes that every operation may return
- *   -EINVAL        a null handle or buffer, or a length above SSIZE_MAX
+ *   -EINVAL        a null handle or buffer (NULL with a length of 0 is fine), or a length above
+ *                  SSIZE_MAX
  *   -EBADF         the stream or listener was closed by another task meanwhile
- *   -EPERM         it would have to wait, and the caller is not a fiber of a runtime
+ *   -EPERM         it would have to wait, and the caller is not a fiber of a runtime; or it makes
+ *                  a stream or listener, and there is no current runtime
  *   -ECANCELED     it would have to wait, and the calling task has been aborted
  *   WEFT_ESHUTDOWN the runtime it belongs to has been freed
  * and the kernel's own (-ECONNRESET, -EPIPE, ...). SIGPIPE is never raised.
@@ -46,9 +50,12 @@ struct weft_listen_options {
 
 /*
  * Binds and listens; tries the addresses of a name in order, the first that works wins. `options`
- * may be NULL. Returns 0, -EINVAL (text that is no address), WEFT_ENONAME, WEFT_ENAMEAGAIN,
- * -EADDRINUSE, -EACCES, -EMFILE..., the last one when all failed. May suspend (names only; on a
- * thread that has entered a runtime it blocks instead). Cancellation leaves nothing open.
+ * may be NULL. Returns 0, -EINVAL (text that is no address, a bad option), WEFT_ENONAME,
+ * WEFT_ENAMEAGAIN, -EADDRINUSE, -EACCES, -EMFILE..., the last one when all failed. May suspend
+ * (names only; on a thread that has entered a runtime it blocks instead). Cancellation leaves
+ * nothing open.
+ *
+ * The macro passes the size of the struct, so that a later library can tell an older caller.
  */
 WEFT_API int weft_tcp_listen_with_sized(const char *address,
                                         const struct weft_listen_options *options, size_t size,
@@ -59,9 +66,12 @@ WEFT_API int weft_tcp_listen(const char *address, weft_listener **out) WEFT_MUST
 
 /*
  * Takes the next connection. Connections that died in the backlog are skipped. When the process is
- * out of descriptors or buffers it reports (on_exhausted) and waits with growing pauses (1 ms to
- * 100 ms), then goes on: it neither spins nor gives up. Returns 0 or a code; a cancelled task gets
- * -ECANCELED even when a connection is there, so a flood cannot keep a server alive. May suspend. No connection is lost to cancellation.
+ * out of descriptors or memory it reports (on_exhausted) and waits with growing pauses (1 ms to
+ * 100 ms), then goes on: it neither spins nor gives up. The spell is over with the next connection
+ * that is accepted.
+ *
+ * Returns 0 or a code; a cancelled task gets -ECANCELED even when a connection is there, so a flood
+ * cannot keep a server alive. May suspend. No connection is lost to cancellation.
  */
 WEFT_API int weft_accept(weft_listener *listener, weft_stream **out) WEFT_MUST_USE;
 
@@ -73,14 +83,17 @@ WEFT_API void weft_listener_close(weft_listener *listener);
 
 /*
  * Connects; tries the addresses of a name in order. Returns 0, -ECONNREFUSED, -EHOSTUNREACH,
- * -ETIMEDOUT..., the last one when all failed, or as weft_tcp_listen. May suspend. Cancellation
- * leaves nothing open.
+ * -ETIMEDOUT..., the last one when all failed, or as weft_tcp_listen; -EINVAL also for ":80", which
+ * names nobody. Fibers only. May suspend. Cancellation leaves nothing open.
  */
 WEFT_API int weft_tcp_connect(const char *address, weft_stream **out) WEFT_MUST_USE;
 
 /*
  * Reads what is there, waiting for at least one byte. Returns the count, 0 at the end of the stream
  * (or for no room at all), or a code. May suspend. -ECANCELED means that nothing was taken.
+ *
+ * Vectors, here and below, have any number of entries from 1 up (0 or less: -EINVAL), empty ones
+ * among them; how many the kernel takes at once does not matter.
  */
 WEFT_API ssize_t weft_read(weft_stream *stream, void *buffer, size_t size) WEFT_MUST_USE;
 WEFT_API ssize_t weft_readv(weft_stream *stream, const struct iovec *vector, int count)
@@ -135,7 +148,7 @@ struct weft_keepalive {
 /* SO_KEEPALIVE: on with the given values, off with NULL. */
 WEFT_API int weft_stream_set_keepalive(weft_stream *stream, const struct weft_keepalive *keepalive);
 
-/* SO_LINGER with 0 s: weft_close then resets the connection instead of ending it in order. */
+/* weft_close will reset the connection, as SO_LINGER with 0 s, instead of ending it in order. */
 WEFT_API int weft_stream_set_reset_on_close(weft_stream *stream);
 
 WEFT_END_DECLS
