@@ -1276,6 +1276,30 @@ static void test_after_the_runtime(void **state)
     }
 }
 
+/* Records are used again: a stream must not inherit the reset of the one before (it once did). */
+static void *root_recycled(void *arg)
+{
+    for (int i = 0; i < 20; i++) {
+        struct pair pair = connected();
+        assert_int_equal(weft_stream_set_reset_on_close(pair.a), 0);
+        close_pair(pair);
+    }
+    for (int i = 0; i < 40; i++) {
+        struct pair pair = connected();
+        char byte;
+        weft_close(pair.a);
+        assert_int_equal(weft_read(pair.b, &byte, 1), 0);
+        weft_close(pair.b);
+    }
+    return arg;
+}
+
+static void test_recycled(void **state)
+{
+    (void)state;
+    everywhere(root_recycled);
+}
+
 static void test_outside(void **state)
 {
     weft_stream *stream = NULL;
@@ -1298,6 +1322,7 @@ int main(void)
         cmocka_unit_test(test_vector_steps),
         cmocka_unit_test(test_half_close),
         cmocka_unit_test(test_reset),
+        cmocka_unit_test(test_recycled),
         cmocka_unit_test(test_no_sigpipe),
         cmocka_unit_test(test_data_and_end),
         cmocka_unit_test(test_urgent),
