@@ -10,10 +10,11 @@
  *    where a declaration says otherwise.
  *  - "May suspend" means: the calling task may be set aside and later go on, perhaps on another
  *    thread. Such a call is also a cancellation point: once the task has been aborted it returns
- *    -ECANCELED instead of suspending. A call that returned -ECANCELED had no effect, except for
+ *    -ECANCELED instead of suspending (weft_join: -EINTR). A call that returned -ECANCELED had no effect, except for
  *    the partial transfers documented in <weft/net.h>.
  *  - A call that may suspend returns -EPERM outside a task, and inside a stackless task, which
- *    has no stack to set aside and awaits with WEFT_AWAIT instead.
+ *    has no stack to set aside and awaits with WEFT_AWAIT instead. (weft_join blocks plain threads,
+ *    and says -EDEADLK in a stackless task.)
  *  - Functions that free or close accept NULL.
  *  - Durations and instants are nanoseconds in a uint64_t; see <weft/time.h>.
  */

@@ -127,8 +127,8 @@ static void test_token(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whom_to_wake),      cmocka_unit_test(test_search_limit),
-        cmocka_unit_test(test_up_by_itself),      cmocka_unit_test(test_searcher_lies_down),
+        cmocka_unit_test(test_whom_to_wake), cmocka_unit_test(test_search_limit),
+        cmocka_unit_test(test_up_by_itself), cmocka_unit_test(test_searcher_lies_down),
         cmocka_unit_test(test_token),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,7 +10,7 @@ WEFT_BEGIN_DECLS
 struct weft_metrics {
     uint64_t workers;       /* worker threads; 1 for a current-thread runtime */
     uint64_t alive_tasks;   /* spawned and not yet ended; a snapshot that may lag */
-    uint64_t spawned;       /* tasks spawned */
+    uint64_t spawned;       /* tasks spawned; WEFT_MAIN itself spawns three */
     uint64_t polls;         /* times a task was run or resumed */
     uint64_t steals;        /* successful steal operations */
     uint64_t stolen;        /* tasks moved by them */

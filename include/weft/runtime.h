@@ -122,9 +122,10 @@ WEFT_API int weft_leave(int depth);
  *     WEFT_MAIN(server)
  *     WEFT_MAIN(server, .flavor = WEFT_CURRENT_THREAD)
  *
- * The first SIGINT or SIGTERM aborts the root task, a second one ends the process. The exit status
- * is root's value, 0 if that is -ECANCELED after a signal, 1 if it is another negative code, and 1
- * with a line on stderr if the runtime could not be made.
+ * The first SIGINT or SIGTERM aborts the root task, a second one ends the process. When root has
+ * ended, all other tasks are cancelled and waited for. The exit status is root's value; 0 if that is
+ * -ECANCELED or -EINTR after a signal; 1, with the code's text on stderr, if it is another negative
+ * code or the runtime could not be made.
  */
 #define WEFT_MAIN(root, ...)                                                                       \
     int main(int argc, char **argv)                                                                \

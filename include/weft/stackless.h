@@ -17,7 +17,8 @@
  *
  * The function is called again and again, each time from the point of its last WEFT_AWAIT or
  * WEFT_YIELD. What must survive such a point lives in the frame: local variables do not. Between
- * WEFT_BEGIN and WEFT_END there must be no `switch` around an await, and no two awaits on one line.
+ * WEFT_BEGIN and WEFT_END there must be no `switch` around an await, and no two awaits or yields on one line.
+ * In C++, which has no compound literals, name the frame first.
  *
  * An aborted stackless task is not called again; the `drop` function of its frame runs instead.
  */

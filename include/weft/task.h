@@ -43,13 +43,18 @@ WEFT_API int weft_go_at(weft_task_fn *fn, void *arg, const struct weft_site *sit
  *               cancel. `*result` is what it returned all the same, so that nothing it hands over
  *               is lost; NULL if it never ran.
  *   -ENOMEM     `task` is NULL: the spawn had failed
- *   -EINVAL     the handle is already being joined (at the very same moment: the process aborts)
+ *   -EINVAL     another caller is already waiting. (Two that begin at the same instant cannot be
+ *               told apart: the process aborts with a message.)
  *   -EDEADLK    a task joins itself, or the only thread that could run the task is asked to block:
  *               a stackless task called this. The handle stays valid.
  *
- * May suspend. Also callable from plain threads, which then block. When the *caller* is cancelled
- * while it waits, its weft_join returns -EINTR and the handle stays valid: join again under a
- * runtime that is not cancelled, or detach it.
+ *   -EINTR      the *caller* has been cancelled and would have to wait. The handle stays valid:
+ *               detach it, or hand it to somebody else. A cancelled task that must see its child
+ *               end (because it lent it memory) aborts it, calls weft_yield until
+ *               weft_task_is_finished, and joins.
+ *
+ * May suspend. Also callable from plain threads, which then block. After a join that consumed the
+ * handle, as after weft_detach, any use of it is undefined.
  */
 WEFT_API int weft_join(weft_task *task, void **result) WEFT_MUST_USE;
 
@@ -69,8 +74,8 @@ WEFT_API void weft_abort(weft_task *task);
 WEFT_API bool weft_task_is_finished(const weft_task *task);
 
 /*
- * Lets other tasks run: the caller goes to the tail of its worker's queue. Returns 0, -ECANCELED,
- * or -EPERM outside a fiber. May suspend.
+ * Lets other tasks run: the caller goes to the tail of its worker's queue. Returns 0, -ECANCELED
+ * (after it has let them run all the same), or -EPERM outside a fiber. May suspend.
  */
 WEFT_API int weft_yield(void);
 

@@ -104,7 +104,11 @@ int weft_main(const struct weft_config *config, size_t size, weft_main_fn *root,
         fprintf(stderr, "weft: cannot run: %s\n", weft_strerror(rc));
         return EXIT_FAILURE;
     }
-    if (signals_seen && program.status == -ECANCELED)
+    if (signals_seen && (program.status == -ECANCELED || program.status == -EINTR))
         return EXIT_SUCCESS;
-    return program.status < 0 ? EXIT_FAILURE : program.status;
+    if (program.status < 0) {
+        fprintf(stderr, "%s: %s\n", argc > 0 ? argv[0] : "weft", weft_strerror(program.status));
+        return EXIT_FAILURE;
+    }
+    return program.status;
 }

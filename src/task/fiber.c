@@ -107,8 +107,7 @@ int weft_yield(void)
     struct weft_task *self = carrier ? carrier->task : NULL;
     if (!self || self->waiter.kind != WEFT__FIBER)
         return -EPERM;
-    if (!weft__task_is_cancelled(self))
-        weft__fiber_yield(carrier);
+    weft__fiber_yield(carrier); /* cancelled or not: others run, so a loop around this is no trap */
     if (weft__task_is_cancelled(self)) {
         self->waiter.cancel_seen = true;
         rc = -ECANCELED;
