@@ -18,7 +18,7 @@ fail()
 }
 frames=$(echo "$output" | grep '^#[0-9]')
 for name in debug_fiber_innermost debug_fiber_middle debug_fiber_work fiber_main; do
-    echo "$frames" | grep -q "[ ]$name[ .]" || fail "no frame of $name"     # LTO appends a dot and a tag
+    echo "$frames" | grep -q "[ ]${name}[ .]" || fail "no frame of $name"     # LTO appends a dot and a tag
 done
 echo "$output" | grep -qi 'corrupt stack\|Backtrace stopped' && fail 'the stack looks corrupt'
 # (A build with ucontext has the C library below the entry, which is not ours to mend.)
