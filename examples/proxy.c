@@ -1,26 +1,13 @@
 /* Passes connections on to another address. Usage: proxy LISTEN_ADDRESS TARGET_ADDRESS */
-#include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <weft.h>
 
-/* A connection and its onward half. Whoever is the last to use it closes both. */
+/* A connection and its onward half. Lives on the stack of pass_on, which waits for both directions. */
 struct session {
     weft_stream *client, *target;
-    _Atomic int users;
 };
 
 static const char *target_address; /* written before any task reads it */
-static char has_run;               /* its address is what a direction returns */
-
-static void release(struct session *session)
-{
-    if (atomic_fetch_sub(&session->users, 1) == 1) {
-        weft_close(session->client);
-        weft_close(session->target);
-        free(session);
-    }
-}
 
 /* The end of one stream becomes the end of the other: half a connection may be closed. */
 static void copy(weft_stream *from, weft_stream *to)
@@ -37,50 +24,42 @@ static void *upwards(void *arg)
 {
     struct session *session = arg;
     copy(session->client, session->target);
-    release(session);
-    return &has_run;
+    return NULL;
 }
 
 static void *downwards(void *arg)
 {
     struct session *session = arg;
     copy(session->target, session->client);
-    release(session);
-    return &has_run;
+    return NULL;
 }
 
-/* Waits for a direction. One that never ran cannot have released its share of the session. */
-static void finish(weft_task *direction, struct session *session)
+/* Waits for a direction. If we are told to end meanwhile, we tell it, and go on waiting. */
+static void finish(weft_task *direction)
 {
-    void *ran = NULL;
-    if (weft_join(direction, &ran) == -EINTR) { /* we are to end ourselves: it does on its own */
+    while (weft_join(direction, NULL) == -EINTR) {
         weft_abort(direction);
-        weft_detach(direction);
-    } else if (!ran) {
-        weft_shutdown_write(session->client);
-        weft_shutdown_write(session->target);
-        release(session);
+        weft_yield();
     }
 }
 
 static void *pass_on(void *arg)
 {
-    struct session *session = malloc(sizeof *session);
-    weft_stream *client = arg, *target;
-    if (!session || weft_tcp_connect(target_address, &target) < 0) {
-        free(session);
-        weft_close(client);
-        return NULL;
+    struct session session = { .client = arg };
+    if (weft_tcp_connect(target_address, &session.target) == 0) {
+        weft_stream_set_nodelay(session.client, true);
+        weft_stream_set_nodelay(session.target, true);
+        weft_task *up = weft_spawn(upwards, &session);
+        weft_task *down = weft_spawn(downwards, &session);
+        if (!up || !down) { /* out of memory: half a connection is of no use */
+            weft_abort(up);
+            weft_abort(down);
+        }
+        finish(up);
+        finish(down);
+        weft_close(session.target);
     }
-    *session = (struct session){ client, target, 3 }; /* two directions and this task */
-    weft_stream_set_nodelay(client, true);
-    weft_stream_set_nodelay(target, true);
-
-    weft_task *up = weft_spawn(upwards, session);
-    weft_task *down = weft_spawn(downwards, session);
-    finish(up, session);
-    finish(down, session); /* NOLINT(clang-analyzer-unix.Malloc): it cannot count users */
-    release(session);      /* NOLINT(clang-analyzer-unix.Malloc) */
+    weft_close(session.client);
     return NULL;
 }
 

@@ -67,10 +67,55 @@ static void test_ready_reads_yield(void **state)
     everywhere(root_reader);
 }
 
+/* ---- a cancel reaches a task that never has to wait ---- */
+
+static void *flood(void *arg)
+{
+    static const char bytes[65536];
+    while (weft_write_all(arg, bytes, sizeof bytes) > 0)
+        ;
+    return NULL;
+}
+
+static atomic_long reads;
+
+static void *drink(void *arg)
+{
+    char bytes[16];
+    uint64_t deadline = weft_now() + WEFT_SEC(20);
+    while (weft_read(arg, bytes, sizeof bytes) > 0 && weft_now() < deadline)
+        atomic_fetch_add(&reads, 1);
+    return NULL;
+}
+
+static void *root_cancelled_reader(void *arg)
+{
+    struct pair pair = connected();
+    atomic_store(&reads, 0);
+    weft_task *writer = weft_spawn(flood, pair.ends[0]);
+    weft_task *reader = weft_spawn(drink, pair.ends[1]);
+    UNTIL(atomic_load(&reads) > 2 * BUDGET);
+    weft_abort(reader);
+    assert_int_equal(weft_join(reader, NULL), -ECANCELED);
+    weft_abort(writer);
+    assert_int_equal(weft_join(writer, NULL), -ECANCELED);
+    weft_close(pair.ends[0]);
+    weft_close(pair.ends[1]);
+    return arg;
+}
+
+/* parity 10.8 abort, running: a reader whose socket is always full ends at its next forced yield */
+static void test_cancel_reaches_a_reader(void **state)
+{
+    (void)state;
+    everywhere(root_cancelled_reader);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ready_reads_yield),
+        cmocka_unit_test(test_cancel_reaches_a_reader),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

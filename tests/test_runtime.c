@@ -807,6 +807,44 @@ static void test_many_runtimes(void **state)
     assert_nothing_left(threads, descriptors);
 }
 
+/* ---- freed while somebody is in block_on ---- */
+
+struct blocked {
+    weft_runtime *runtime;
+    atomic_bool runs;
+    int code;
+};
+
+static void *root_blocked(void *arg)
+{
+    struct blocked *blocked = arg;
+    atomic_store(&blocked->runs, true);
+    return number(weft_sleep(WEFT_FOREVER));
+}
+
+static void *block(void *arg)
+{
+    struct blocked *blocked = arg;
+    blocked->code = weft_block_on(blocked->runtime, root_blocked, blocked, NULL);
+    return NULL;
+}
+
+/* parity 10.8 shutdown, idle task: the root of another thread's block_on as well (it once hung) */
+static void test_free_during_block_on(void **state)
+{
+    (void)state;
+    for (int i = 0; i < FLAVORS; i++) {
+        struct blocked blocked = { 0 };
+        pthread_t thread;
+        assert_int_equal(weft_runtime_new(&flavors[i], &blocked.runtime), 0);
+        assert_int_equal(pthread_create(&thread, NULL, block, &blocked), 0);
+        UNTIL(atomic_load(&blocked.runs));
+        assert_int_equal(weft_runtime_free(blocked.runtime), 0);
+        pthread_join(thread, NULL);
+        assert_int_equal(blocked.code, -ECANCELED);
+    }
+}
+
 /* ---- when the system refuses ---- */
 
 static int with_few_descriptors(const void *arg)
@@ -1124,6 +1162,7 @@ int main(void)
         cmocka_unit_test(test_enter_and_leave),
         cmocka_unit_test(test_metrics_race_the_end),
         cmocka_unit_test(test_free_with_many_tasks),
+        cmocka_unit_test(test_free_during_block_on),
         cmocka_unit_test(test_joiner_outside_is_answered),
         cmocka_unit_test(test_spawn_races_the_end),
         cmocka_unit_test(test_many_runtimes),

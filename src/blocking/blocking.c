@@ -210,17 +210,16 @@ void weft__blocking_free(struct weft__blocking *pool)
 
 /*
  * A thread of its own for a job that found no idle one. True when it has one or, because other
- * threads will come to it, has been queued. Lock held, but not while the thread is started.
+ * threads will come to it, has been queued. Lock held, also while the thread is started: else another
+ * submit could count on a thread that is then refused.
  */
 static bool grow_or_queue(struct weft__blocking *pool, struct job *job)
 {
     uint32_t threads = weft__load(&pool->threads, relaxed);
     if (threads < pool->max_threads) {
         weft__count(&pool->threads, 1);
-        weft__unlock(&pool->lock);
         pthread_t thread;
         int rc = weft__thread_start(&thread, pool->name, pool->stack_size, thread_body, job);
-        weft__lock(&pool->lock);
         if (rc == 0)
             return true;
         weft__count(&pool->threads, (uint32_t)-1);

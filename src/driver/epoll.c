@@ -41,7 +41,10 @@ static int attach(struct weft__engine *engine, struct weft__io *io)
         .data.ptr = io,
     };
     weft__add(&epoll_of(engine)->attached, 1, release);
-    return epoll_ctl(epoll_of(engine)->fd, EPOLL_CTL_ADD, io->fd, &event) < 0 ? -errno : 0;
+    int saved = errno;
+    int rc = epoll_ctl(epoll_of(engine)->fd, EPOLL_CTL_ADD, io->fd, &event) < 0 ? -errno : 0;
+    errno = saved;
+    return rc;
 }
 
 /* ns from now until `deadline`, 0 if it has passed. */

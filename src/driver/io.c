@@ -228,7 +228,10 @@ ssize_t weft__io_run(struct weft__io *io, struct weft__op *op)
     int rc = weft__io_hold(io);
     if (rc < 0)
         return rc;
-    weft__budget_point();
+    if (!weft__budget_point()) {
+        weft__io_release(io);
+        return -ECANCELED;
+    }
     struct weft__io_side *side = &io->side[direction_of(op->kind)];
     ssize_t n;
     for (;;) {

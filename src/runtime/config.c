@@ -25,9 +25,8 @@ static int workers_from_environment(void)
     if (*text < '0' || *text > '9')
         return -EINVAL;
     char *end;
-    errno = 0;
-    unsigned long count = strtoul(text, &end, 10);
-    if (errno || *end || count < 1 || count > MAX_WORKERS)
+    unsigned long count = strtoul(text, &end, 10); /* overflow gives ULONG_MAX */
+    if (*end || count < 1 || count > MAX_WORKERS)
         return -EINVAL;
     return (int)count;
 }
@@ -99,6 +98,8 @@ int weft__settings_read(const struct weft_config *given, size_t size,
     bool single = config.flavor == WEFT_CURRENT_THREAD;
     size_t page = weft__page_size();
     size_t stack = config.fiber_stack_size ? config.fiber_stack_size : DEFAULT_FIBER_STACK;
+    if (stack < 2 * page)
+        stack = 2 * page; /* the guard is one page of it, and pages may be large */
     *settings = (struct weft__settings){
         .flavor = config.flavor,
         .scheduler =

@@ -81,6 +81,7 @@ void weft__current_thread_drive(struct weft_handle *core, struct weft_task *root
 
 void weft__current_thread_drain(struct weft_handle *core)
 {
+    weft__scheduler_abort_all(&core->scheduler); /* so that whoever drives it now comes to an end */
     take_baton(&core->baton, NULL);
     weft__scheduler_abort_all(&core->scheduler);
     drive(core, NULL);

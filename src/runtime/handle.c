@@ -32,9 +32,7 @@ struct weft_handle *weft__core_current(void)
 const struct weft__services *weft__services_current(void)
 {
     struct weft__scheduler *scheduler = scheduler_current();
-    if (!scheduler || (!weft__carrier() && weft__load(&scheduler->closing, acquire)))
-        return NULL;
-    return scheduler->services;
+    return scheduler ? scheduler->services : NULL;
 }
 
 int weft_enter(weft_handle *handle)

@@ -155,16 +155,17 @@ int weft_block_on_at(weft_runtime *runtime, weft_task_fn *fn, void *arg, void **
         return -EINVAL;
     if (weft__carrier())
         return -EDEADLK;
-    struct weft_handle *core = &runtime->core;
+    /* Our root may be the last thing that keeps the runtime from being freed. */
+    struct weft_handle *core = weft_handle_clone(&runtime->core);
     int rc = 0;
     struct weft_task *root = weft__spawn_fiber(&core->scheduler, fn, arg, site, 2, &rc);
-    if (!root)
-        return rc;
-    if (rc < 0) {
+    if (rc == 0) {
+        if (core->flavor == WEFT_CURRENT_THREAD)
+            weft__current_thread_drive(core, root);
+        rc = weft_join(root, result);
+    } else if (root) {
         weft__task_release(root);
-        return rc;
     }
-    if (core->flavor == WEFT_CURRENT_THREAD)
-        weft__current_thread_drive(core, root);
-    return weft_join(root, result);
+    weft__core_release(core);
+    return rc;
 }

@@ -328,7 +328,10 @@ static struct weft_task *search_again(struct weft__worker *worker)
         return NULL;
     poll_driver(worker);
     struct weft_task *task = take_own(worker);
-    return task ? task : search(worker);
+    if (!task)
+        return search(worker);
+    notify_surplus(worker);
+    return task;
 }
 
 static void found(struct weft__worker *worker)
@@ -401,8 +404,9 @@ static void doze(struct weft__worker *worker)
         deadline = soon < deadline ? soon : deadline;
     }
     bool excess = weft__stacks_have_excess(scheduler->stacks);
+    uint64_t trim_at = UINT64_MAX;
     if (WEFT__UNLIKELY(excess)) {
-        uint64_t trim_at = weft__clock_now() + TRIM_PAUSE;
+        trim_at = weft__clock_now() + TRIM_PAUSE;
         deadline = trim_at < deadline ? trim_at : deadline;
     }
     bool alone = weft__idle_sleepers(&scheduler->idle) == scheduler->config.workers;
@@ -411,7 +415,7 @@ static void doze(struct weft__worker *worker)
     worker->napped = nap;
     if (!nap && weft__driver_try_own(scheduler->driver)) {
         int count = sleep_in_driver(worker, deadline);
-        if (excess && count == 0 && weft__clock_now() >= deadline)
+        if (excess && count == 0 && weft__clock_now() >= trim_at)
             weft__stacks_trim(scheduler->stacks);
         /* Up before handing out events: else each would find a sleeper to wake, ourselves. */
         weft__idle_get_up(&scheduler->idle, worker);

@@ -12,7 +12,7 @@
  *
  * A task may be published (parked, requeued, its stack given away) only when its registers are
  * saved and nobody runs on its stack. So the leaver leaves a note (`after`), and whoever runs next
- * on this thread, on another stack, acts on it first: weft__carrier_arrive.
+ * on this thread, on another stack, acts on it first: arrive() in fiber.c.
  */
 #ifndef WEFT_TASK_CARRIER_H
 #define WEFT_TASK_CARRIER_H
@@ -88,24 +88,25 @@ void weft__park_finish(struct weft_task *task);
 
 /*
  * Budget: what an operation does before it tries. Spends a unit; with none left a fiber yields
- * first (and may then be on another carrier), a stackless task is merely counted.
+ * first (and may then be on another carrier), a stackless task is merely counted. That yield is a
+ * cancellation point like any other, so that being ready all the time keeps no task alive: false
+ * when the task has been cancelled, and the operation must not begin.
  */
-void weft__budget_empty(struct weft__carrier *carrier);
+bool weft__budget_empty(struct weft__carrier *carrier);
 
-static inline void weft__budget_pass(struct weft__carrier *carrier)
+static inline bool weft__budget_pass(struct weft__carrier *carrier)
 {
-    if (WEFT__LIKELY(carrier->budget > 1))
-        carrier->budget--;
-    else
-        weft__budget_empty(carrier);
+    if (WEFT__UNLIKELY(carrier->budget <= 1))
+        return weft__budget_empty(carrier);
+    carrier->budget--;
+    return true;
 }
 
 /* The same, for callers that may be plain threads. */
-static inline void weft__budget_point(void)
+static inline bool weft__budget_point(void)
 {
     struct weft__carrier *carrier = weft__carrier();
-    if (carrier && carrier->task)
-        weft__budget_pass(carrier);
+    return !carrier || !carrier->task || weft__budget_pass(carrier);
 }
 
 /* ---- provided by the scheduler ---- */

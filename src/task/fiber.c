@@ -57,14 +57,13 @@ static inline void go(struct weft__carrier *carrier, void **save, struct weft__s
     struct weft__san *to = &carrier->home_san;
     if (next && next->waiter.kind == WEFT__FIBER) {
         context = context_of(carrier, weft__fiber(next));
-        to = &weft__fiber(next)->stack->san;
     }
     if (context) {
         carrier->task = next;
+        to = &weft__fiber(next)->stack->san;
     } else {
         carrier->task = NULL;
         carrier->handoff = next;
-        to = &carrier->home_san;
         context = carrier->home;
     }
     weft__san_leave(from, to, dying);

@@ -106,8 +106,10 @@ int weft_join(weft_task *task, void **result)
         return -ENOMEM;
     struct weft__carrier *carrier = weft__carrier();
     struct weft_task *self = carrier ? carrier->task : NULL;
-    if (self)
-        weft__budget_pass(carrier);
+    if (self && !weft__budget_pass(carrier))
+        return -EINTR;
+    if (WEFT__UNLIKELY(weft__load(&task->state, relaxed) < WEFT__REFERENCE))
+        return -EINVAL; /* consumed before; seen as long as the slot has not been used again */
     if (!(weft__load(&task->state, acquire) & WEFT__COMPLETE)) {
         int rc = self ? wait_as_task(task, self) : wait_as_thread(task);
         if (rc < 0)

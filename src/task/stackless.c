@@ -18,6 +18,7 @@
 /* The overlay of frame->reserved. */
 struct await {
     enum weft_case_kind kind; /* 0: nothing is pending */
+    bool ready;               /* it was ready at once, but the budget was spent: just a yield */
     union {
         struct weft__timer timer;
         struct {
@@ -78,9 +79,14 @@ static bool await_join(struct weft_task *task, struct weft_frame *frame, struct 
         frame->result = -ENOMEM;
     else if (wait.object == task)
         frame->result = -EDEADLK;
-    else if (weft_task_is_finished(wait.object))
+    else if (weft_task_is_finished(wait.object) && weft__carrier()->budget == 0) {
+        /* Not taken yet: if the task is cancelled meanwhile, the handle is still the frame's. */
+        await->ready = true;
+        weft__stackless(task)->yielding = true;
+        return true;
+    } else if (weft_task_is_finished(wait.object)) {
         frame->result = weft__join_take(wait.object, wait.out);
-    else {
+    } else {
         weft__wait_begin(&task->waiter, 0);
         linked = weft__join_link(wait.object, &task->waiter);
         if (linked <= 0) {
@@ -91,12 +97,22 @@ static bool await_join(struct weft_task *task, struct weft_frame *frame, struct 
     return linked > 0;
 }
 
-bool weft_frame_await(struct weft_frame *frame, struct weft_case wait)
+/* The task of a frame, which must be running, and waiting for nothing yet. */
+static struct weft_task *running_task(struct weft_frame *frame, const char *function)
 {
     struct weft_task *task = weft__task_current();
     if (!task || task->waiter.kind != WEFT__STACKLESS || weft__stackless(task)->frame != frame)
-        weft__fatal(__func__, "WEFT_AWAIT outside its own stackless task");
+        weft__fatal(function, "called outside the frame's own stackless task");
+    if (await_of(frame)->kind || weft__stackless(task)->yielding)
+        weft__fatal(function, "an await or yield is pending already");
+    return task;
+}
+
+bool weft_frame_await(struct weft_frame *frame, struct weft_case wait)
+{
+    struct weft_task *task = running_task(frame, __func__);
     struct await *await = await_of(frame);
+    await->ready = false;
     bool pends;
     switch (wait.kind) {
     case WEFT_CASE_AT: pends = await_time(task, await, wait.when); break;
@@ -104,41 +120,38 @@ bool weft_frame_await(struct weft_frame *frame, struct weft_case wait)
     default: weft__fatal(__func__, "WEFT_AWAIT of something that is no case");
     }
     await->kind = pends ? wait.kind : 0;
-    struct weft__carrier *carrier = weft__carrier();
-    if (!pends && carrier->budget == 0) {
-        /* Ready, but the budget is spent: let others run, then go on with the result. */
-        weft__stackless(task)->yielding = true;
-        return true;
-    }
-    weft__budget_pass(carrier);
+    (void)weft__budget_point(); /* a stackless task is cancelled between its calls */
     return pends;
 }
 
 void weft_frame_yield(struct weft_frame *frame)
 {
-    struct weft_task *task = weft__task_current();
-    if (!task || task->waiter.kind != WEFT__STACKLESS || weft__stackless(task)->frame != frame)
-        weft__fatal(__func__, "WEFT_YIELD outside its own stackless task");
-    weft__stackless(task)->yielding = true;
+    weft__stackless(running_task(frame, __func__))->yielding = true;
 }
 
 /* ---- running ---- */
 
 /*
  * After a wait: unlinks what did not win, and sets the result. A cancelled task will not see it, so
- * it consumes nothing then: a handle it awaited is still the frame's, for `drop`.
+ * it consumes nothing then: a handle it awaited is still the frame's, for `drop`. Whether it is.
  */
-static void settle(struct weft_task *task, bool cancelled)
+static bool settle(struct weft_task *task, bool cancelled)
 {
     struct weft_frame *frame = weft__stackless(task)->frame;
     struct await *await = await_of(frame);
     enum weft_case_kind kind = await->kind;
     if (!kind)
-        return;
+        return cancelled;
     await->kind = 0;
+    if (await->ready) {
+        if (!cancelled)
+            frame->result = weft__join_take(await->join.task, await->join.out);
+        return cancelled;
+    }
     /* Ordered by the hand-over that made the task runnable. */
     uint32_t code = weft__load(&task->waiter.word, relaxed) >> WEFT__CODE_SHIFT;
     weft__wait_end(&task->waiter);
+    cancelled = cancelled || code == WEFT__WHY_CANCEL;
     if (kind == WEFT_CASE_AT) {
         if (code != WEFT__WHY_TIMER)
             weft__timer_disarm(&await->timer);
@@ -150,6 +163,7 @@ static void settle(struct weft_task *task, bool cancelled)
         if (ended && !cancelled)
             frame->result = weft__join_take(await->join.task, await->join.out);
     }
+    return cancelled;
 }
 
 static void end(struct weft_task *task, uint32_t outcome)
@@ -163,15 +177,15 @@ void weft__stackless_run(struct weft__carrier *carrier, struct weft_task *task)
 {
     struct weft__stackless *body = weft__stackless(task);
     carrier->task = task;
-    bool cancelled = weft__task_is_cancelled(task);
-    settle(task, cancelled);
-    if (cancelled) {
+    if (settle(task, weft__task_is_cancelled(task))) {
         end(task, WEFT__CUT_SHORT);
         carrier->task = NULL;
         return;
     }
     int poll = body->fn(body->frame);
     if (poll != WEFT_PENDING) {
+        if (await_of(body->frame)->kind || body->yielding)
+            weft__fatal(__func__, "a stackless task ended with an await or yield pending");
         end(task, 0);
     } else if (body->yielding) {
         body->yielding = false;

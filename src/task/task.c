@@ -69,7 +69,10 @@ void weft__task_release(struct weft_task *task)
      * If ours is the only reference nobody can add another one, and there is nothing to agree on.
      * Acquire: what the others did with it before they dropped theirs.
      */
-    if (weft__load(&task->state, acquire) < 2 * WEFT__REFERENCE) {
+    uint32_t state = weft__load(&task->state, acquire);
+    if (state < 2 * WEFT__REFERENCE) {
+        if (state < WEFT__REFERENCE)
+            weft__fatal(__func__, "a task handle was given up twice");
         task_free(task);
         return;
     }
@@ -135,6 +138,8 @@ void weft_abort(weft_task *task)
      */
     uint32_t state = weft__load(&task->state, relaxed);
     do {
+        if (state < WEFT__REFERENCE)
+            weft__fatal(__func__, "the task handle was given up before");
         if (state & (WEFT__COMPLETE | WEFT__CANCELLED))
             return;
         /* Sequentially consistent, before the look at the waiter's word: see wait.h. */

@@ -22,18 +22,23 @@ struct weft_task *weft__task_current(void)
     return carrier ? carrier->task : NULL;
 }
 
-void weft__budget_empty(struct weft__carrier *carrier)
+bool weft__budget_empty(struct weft__carrier *carrier)
 {
+    struct weft_task *task = carrier->task;
     if (carrier->budget == 1) {
         carrier->budget = 0;
         weft__carrier_exhausted(carrier);
-        return;
+        return true;
     }
-    if (carrier->task->waiter.kind == WEFT__FIBER) {
-        weft__fiber_yield(carrier);
-        carrier = weft__carrier();
-        /* Nobody else wanted to run, and so nobody has filled it. */
-        if (carrier->budget == 0)
-            weft__carrier_refill(carrier);
-    }
+    if (task->waiter.kind != WEFT__FIBER)
+        return true;
+    weft__fiber_yield(carrier);
+    carrier = weft__carrier();
+    /* Nobody else wanted to run, and so nobody has filled it. */
+    if (carrier->budget == 0)
+        weft__carrier_refill(carrier);
+    if (!weft__task_is_cancelled(task))
+        return true;
+    task->waiter.cancel_seen = true;
+    return false;
 }
