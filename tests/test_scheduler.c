@@ -481,9 +481,9 @@ static void *root_budget(void *arg)
     int joined = 0;
     while (joined < COUNT && !atomic_load(&witnessed))
         join_all(&tasks[joined++], 1); /* each is ready: nothing here would ever suspend */
-    assert_true(atomic_load(&witnessed));
     if (is_single())
         assert_in_range(joined, 1, 130);
+    UNTIL(atomic_load(&witnessed)); /* another worker may have it, and no CPU just now */
     join_all(&tasks[joined], COUNT - joined);
     assert_in_range(metrics_now().forced_yields - forced, is_single() ? 1 : 0, 4);
     return arg;
