@@ -131,9 +131,8 @@ void weft__worker_leave(struct weft__worker *worker);
 void weft__worker_run(struct weft__worker *worker, bool (*done)(struct weft__worker *, void *),
                       void *context);
 
-/* Puts a task on the worker's own queue: next to run, or at the tail. Its own thread. */
+/* Puts a task on the worker's own queue, to run next if there is a slot. Its own thread. */
 void weft__worker_push(struct weft__worker *worker, struct weft_task *task);
-void weft__worker_push_tail(struct weft__worker *worker, struct weft_task *task);
 
 /* ---- inject.c ---- */
 

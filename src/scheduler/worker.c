@@ -67,7 +67,8 @@ static void notify_surplus(struct weft__worker *worker)
         notify(worker);
 }
 
-void weft__worker_push_tail(struct weft__worker *worker, struct weft_task *task)
+/* To the tail, and somebody is woken for it if that makes sense. */
+static void push_tail(struct weft__worker *worker, struct weft_task *task)
 {
     queue(worker, task);
     notify(worker);
@@ -76,14 +77,14 @@ void weft__worker_push_tail(struct weft__worker *worker, struct weft_task *task)
 void weft__worker_push(struct weft__worker *worker, struct weft_task *task)
 {
     if (worker->no_slot) {
-        weft__worker_push_tail(worker, task);
+        push_tail(worker, task);
         return;
     }
     struct weft_task *displaced = worker->slot;
     worker->slot = task;
     /* Filling an empty slot wakes nobody: its owner is about to take it. */
     if (displaced)
-        weft__worker_push_tail(worker, displaced);
+        push_tail(worker, displaced);
 }
 
 void weft__schedule(struct weft_task *task)

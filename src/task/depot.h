@@ -19,7 +19,7 @@
 
 enum { WEFT__MAGAZINE = 64 };
 
-/* Overlays a free object, at the depot's link offset. */
+/* Overlays a free object; its owner knows where. */
 struct weft__free {
     struct weft__free *next;     /* in its magazine */
     struct weft__free *magazine; /* first object of the next magazine; in the depot only */

@@ -32,7 +32,7 @@
  * the waiter that looks, and not the worker that parks it, because from PARKED on the task may run,
  * end and be replaced by another one in its slot.
  *
- * Locked instructions a wait: one in park, one in fire.
+ * Locked instructions a wait: one in park, one in fire, and those of the sources' locks.
  */
 #ifndef WEFT_TASK_WAIT_H
 #define WEFT_TASK_WAIT_H
